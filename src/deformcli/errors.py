@@ -1,0 +1,46 @@
+"""One class per way a user can be told "no", each with its exit code and two lines: the cause and the remedy."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class DeformError(Exception):
+    """Failed, nothing written. `cause` says what is wrong, `remedy` what to do about it; one line each."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, cause: str, remedy: str) -> None:
+        super().__init__(cause)
+        self.cause = " ".join(cause.split())
+        self.remedy = " ".join(remedy.split())
+
+
+class UsageError(DeformError):
+    """Wrong options, configuration or input that cannot be read."""
+
+    exit_code = 2
+
+
+class PartialError(DeformError):
+    """Some items of a batch failed, the others are done."""
+
+    exit_code = 3
+
+
+class WeightsError(DeformError):
+    """Weights that are not available, are damaged, or belong to something else."""
+
+    exit_code = 4
+
+
+class NothingToDoError(DeformError):
+    """Nothing to work on: no face, an empty mask, no matching input."""
+
+    exit_code = 5
+
+
+class PluginError(DeformError):
+    """A plugin failed to load and strictness was asked for."""
+
+    exit_code = 6

@@ -1,0 +1,48 @@
+"""What a plugin may do: a handful of hooks. A plugin implements those it needs and marks them `@deformcli.hookimpl`.
+
+The module behind the entry point must be light (no torch, no cv2): it is imported by every command, `--help` included.
+Whatever is heavy is named by a string "module:object" and imported when it is chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    import typer
+
+hookspec = pluggy.HookspecMarker("deformcli")
+
+
+@hookspec
+def register_commands(app: typer.Typer) -> None:
+    """Add commands to the `deform` app: `app.command()(function)` or `app.add_typer(group)`."""
+
+
+@hookspec
+def register_recipes() -> Mapping[str, str]:  # type: ignore[empty-body]
+    """Recipes for `deform train` and `deform evaluate`: name -> "module:Class" of a `deformcli.engine.recipe.Recipe`."""
+
+
+@hookspec
+def register_datasets() -> Mapping[str, str]:  # type: ignore[empty-body]
+    """Data sets for `--data NAME:ROOT`: name -> "module:function", which takes the root's path."""
+
+
+@hookspec
+def register_metrics() -> Mapping[str, str]:  # type: ignore[empty-body]
+    """Metrics for `deform evaluate --metrics`: name -> "module:function" of (prediction, target) -> (N,) tensor."""
+
+
+@hookspec
+def register_weights() -> Path:  # type: ignore[empty-body]
+    """A manifest (see `weights_manifest.toml`) with the plugin's own networks; its bundled files lie beside it."""
+
+
+@hookspec
+def doctor() -> Sequence[tuple[str, bool, str]]:  # type: ignore[empty-body]
+    """Checks for `deform doctor`: (what was checked, whether it is well, one line of detail)."""

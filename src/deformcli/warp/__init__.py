@@ -1,0 +1,8 @@
+"""The forward-warp core: the operator, its samplers' helpers and hole fills. Knows nothing above it."""
+
+from .backward import backward_warp
+from .fill import nearest_fill, smooth_fill
+from .flow import flow_to_rgb, mesh_grid, resize_flow
+from .forward import forward_warp
+
+__all__ = ["backward_warp", "flow_to_rgb", "forward_warp", "mesh_grid", "nearest_fill", "resize_flow", "smooth_fill"]

@@ -1,0 +1,32 @@
+"""What both warps ask of their arguments; every message names the argument and what was expected."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_HALF = (torch.float16, torch.bfloat16)
+_FULL = (torch.float32, torch.float64)
+
+
+def check_warp_arguments(image: Tensor, flow: Tensor) -> None:
+    """Raise TypeError or ValueError unless `image` (N or 1, C, H, W) and `flow` (N, 2, H, W) fit together."""
+    for name, tensor in (("image", image), ("flow", flow)):
+        if not isinstance(tensor, Tensor):
+            raise TypeError(f"{name}: expected a torch.Tensor, got {type(tensor).__name__}")
+        if tensor.dim() != 4:
+            raise ValueError(f"{name}: expected 4 dimensions (N, C, H, W), got shape {tuple(tensor.shape)}")
+    if flow.shape[1] != 2:
+        raise ValueError(f"flow: expected 2 channels (x, y), got shape {tuple(flow.shape)}")
+    if image.shape[2:] != flow.shape[2:] or 0 in flow.shape[2:]:
+        raise ValueError(f"flow: expected the image's size {tuple(image.shape[2:])}, got {tuple(flow.shape[2:])}")
+    if image.shape[0] not in (1, flow.shape[0]):
+        raise ValueError(f"image: expected a batch of {flow.shape[0]} (the flow's) or 1, got {image.shape[0]}")
+    if image.device != flow.device:
+        raise ValueError(f"flow: expected the image's device {image.device}, got {flow.device}")
+    if torch.is_autocast_enabled(image.device.type):
+        return  # the op's autocast rule brings both to float32
+    if flow.dtype not in _FULL:
+        raise TypeError(f"flow: expected float32 or float64, got {flow.dtype}")
+    if image.dtype != flow.dtype and not (image.dtype in _HALF and flow.dtype == torch.float32):
+        raise TypeError(f"image: expected {flow.dtype} (or a half type with float32 flow), got {image.dtype}")

@@ -1,0 +1,145 @@
+"""Forward and backward warping in plain torch ops: the arbiter every faster kernel is tested against.
+
+Both operations share one picture. Every pixel of `flow` points at a spot between four cells; `_corners` gives
+the index and bilinear weight of each cell (eq. 3.3) and the weight's derivatives. Forward warping scatters along
+those indices, backward warping gathers through them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Corner(NamedTuple):
+    """One of the four cells around every target, all tensors (N, H * W); `index` is H * W where out of bounds."""
+
+    index: Tensor
+    weight: Tensor
+    weight_dx: Tensor
+    weight_dy: Tensor
+
+
+def _corners(flow: Tensor) -> Iterator[Corner]:
+    """Cells around position + flow. Pixels whose flow is not finite or leads outside point at no cell.
+
+    Floor and fraction are taken of the displacement, not of the position: the fraction keeps all its bits.
+    At an integer displacement the second cell has weight 0 and the right-hand derivative.
+    """
+    n, _, h, w = flow.shape
+    column = torch.arange(w, device=flow.device).expand(h, w)
+    row = torch.arange(h, device=flow.device)[:, None].expand(h, w)
+    dx, dy = flow[:, 0], flow[:, 1]
+    inside = (column + dx > -1) & (column + dx < w) & (row + dy > -1) & (row + dy < h)  # False for NaN and Inf
+    dx, dy = dx.where(inside, dx.new_zeros(())), dy.where(inside, dy.new_zeros(()))
+    floor_x, floor_y = dx.floor(), dy.floor()
+    frac_x, frac_y = dx - floor_x, dy - floor_y
+    x0, y0 = column + floor_x.long(), row + floor_y.long()
+
+    for x, weight_x, sign_x in ((x0, 1 - frac_x, -1.0), (x0 + 1, frac_x, 1.0)):
+        for y, weight_y, sign_y in ((y0, 1 - frac_y, -1.0), (y0 + 1, frac_y, 1.0)):
+            valid = inside & (x >= 0) & (x < w) & (y >= 0) & (y < h)
+            parts = (
+                (y * w + x).where(valid, h * w),
+                weight_x * weight_y * valid,
+                sign_x * weight_y * valid,
+                sign_y * weight_x * valid,
+            )
+            yield Corner(*(part.reshape(n, h * w) for part in parts))
+
+
+def _gather(cells: Tensor, index: Tensor) -> Tensor:
+    """Values (N, C, HW + 1) at `index` (N, HW) -> (N, C, HW)."""
+    return cells.gather(2, index[:, None].expand(-1, cells.shape[1], -1))
+
+
+def _scatter(cells: Tensor, index: Tensor, values: Tensor) -> None:
+    """Add `values` (N, C, HW) into `cells` (N, C, HW + 1); the last cell collects what falls nowhere."""
+    cells.scatter_add_(2, index[:, None].expand(-1, cells.shape[1], -1), values)
+
+
+def _pad(cells: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, C, HW + 1), the added cell being zero."""
+    return torch.nn.functional.pad(cells.flatten(2), (0, 1))
+
+
+def _sum_to_batch(gradient: Tensor, batch: int) -> Tensor:
+    """Undo the broadcast of one image against K flows."""
+    return gradient if gradient.shape[0] == batch else gradient.sum(0, keepdim=True)
+
+
+def forward_warp(image: Tensor, flow: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Splat `image` along `flow`, eqs 3.4-3.7; twin of the op in `forward.py`, which documents the contract."""
+    n, _, h, w = flow.shape
+    channels = image.shape[1]
+    colors = image.to(flow.dtype).flatten(2).expand(n, -1, -1)
+    cells = flow.new_zeros(n, channels + 1, h * w + 1)
+    for index, weight, _, _ in _corners(flow):
+        index = index.where(weight > 0, h * w)  # a NaN pixel must not reach a cell through weight 0
+        _scatter(cells, index, torch.cat([colors * weight[:, None], weight[:, None]], 1))
+
+    cells = cells[..., :-1].unflatten(2, (h, w))
+    coverage = cells[:, channels:].clone()
+    warped = cells[:, :channels] / (coverage + eps)
+    return warped.to(image.dtype), coverage
+
+
+def forward_warp_backward(
+    grad_warped: Tensor, grad_coverage: Tensor, image: Tensor, flow: Tensor, warped: Tensor, coverage: Tensor, eps: float
+) -> tuple[Tensor, Tensor]:
+    """Closed-form gradient of `forward_warp` (the thesis's Appendix A, corrected): a pure gather.
+
+    With a = accumulated colours, w = coverage, y = a / (w + eps), a source pixel of colour x and weight k in a cell:
+    da/dx = k, da/du = x dk/du, dw/du = dk/du, dw/dx = 0, and dk/du is -1 or +1 times the other axis's weight.
+    """
+    n, _, h, w = flow.shape
+    colors = image.to(flow.dtype).flatten(2).expand(n, -1, -1)
+    inverse = torch.where(coverage > 0, 1 / (coverage + eps), torch.zeros_like(coverage))  # none through 1 / eps
+    grad_sums = grad_warped.to(flow.dtype) * inverse
+    grad_weight = grad_coverage - (grad_sums * warped.to(flow.dtype)).sum(1, keepdim=True)
+    cells = _pad(torch.cat([grad_sums, grad_weight], 1))
+
+    grad_image = torch.zeros_like(colors, memory_format=torch.contiguous_format)
+    grad_flow = flow.new_zeros(n, 2, h * w)
+    for index, weight, weight_dx, weight_dy in _corners(flow):
+        at_corner = _gather(cells, index)
+        grad_image += at_corner[:, :-1] * weight[:, None]
+        pull = (at_corner[:, :-1] * colors).sum(1) + at_corner[:, -1]
+        grad_flow += torch.stack([pull * weight_dx, pull * weight_dy], 1)
+    grad_image = _sum_to_batch(grad_image.unflatten(2, (h, w)), image.shape[0])
+    return grad_image.to(image.dtype), grad_flow.unflatten(2, (h, w))
+
+
+def backward_warp(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+    """Sample `image` through `flow`, eqs 3.1-3.3; twin of the op in `backward.py`, which documents the contract."""
+    n, _, h, w = flow.shape
+    source = _pad(image.to(flow.dtype)).expand(n, -1, -1)
+    warped = flow.new_zeros(n, image.shape[1], h * w)
+    coverage = flow.new_zeros(n, 1, h * w)
+    for index, weight, _, _ in _corners(flow):
+        index = index.where(weight > 0, h * w)
+        warped += _gather(source, index) * weight[:, None]
+        coverage += weight[:, None]
+    return warped.unflatten(2, (h, w)).to(image.dtype), coverage.unflatten(2, (h, w))
+
+
+def backward_warp_backward(
+    grad_warped: Tensor, grad_coverage: Tensor, image: Tensor, flow: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Closed-form gradient of `backward_warp`: the colours' gradient is a splat, the flow's a gather."""
+    n, _, h, w = flow.shape
+    source = _pad(image.to(flow.dtype)).expand(n, -1, -1)
+    grad_colors = grad_warped.to(flow.dtype).flatten(2)
+    grad_weight = grad_coverage.flatten(2)[:, 0]
+
+    grad_source = torch.zeros_like(source, memory_format=torch.contiguous_format)
+    grad_flow = flow.new_zeros(n, 2, h * w)
+    for index, weight, weight_dx, weight_dy in _corners(flow):
+        _scatter(grad_source, index, grad_colors * weight[:, None])
+        pull = (_gather(source, index) * grad_colors).sum(1) + grad_weight
+        grad_flow += torch.stack([pull * weight_dx, pull * weight_dy], 1)
+    grad_image = _sum_to_batch(grad_source[..., :-1].unflatten(2, (h, w)), image.shape[0])
+    return grad_image.to(image.dtype), grad_flow.unflatten(2, (h, w))
