@@ -13,7 +13,7 @@ def nearest_known(known: Tensor) -> Tensor:
     Exact and separable: the nearest known row in each column, then the nearest column. Ties go to the upper, then the
     left candidate. A picture without any known pixel keeps its own index.
     """
-    n, _, h, w = known.shape
+    h, w = known.shape[2:]
     present = known[:, 0] > 0
     row = torch.arange(h, device=known.device)[:, None]
     far = 4 * (h + w)
@@ -100,7 +100,7 @@ def _laplacian(image: Tensor) -> Tensor:
 
 
 def _stencil(rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-    """The Laplacian from the packed `columns` to the packed `rows`: neighbour indices (4, n_rows), own index and degree."""
+    """The Laplacian from packed `columns` to packed `rows`: indices of 4 neighbours and itself (5, n), the degree."""
     count = int(columns.sum())
     number = torch.full(columns.shape, count, device=columns.device)
     number[columns] = torch.arange(count, device=columns.device)

@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def mesh_grid(height: int, width: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None) -> Tensor:
+def mesh_grid(
+    height: int, width: int, *, device: torch.device | None = None, dtype: torch.dtype | None = None
+) -> Tensor:
     """Pixel positions as two channels, (1, 2, H, W), channel 0 = x, 1 = y, each from -1 to 1. Thesis section 3.3."""
     x = torch.linspace(-1, 1, width, device=device, dtype=dtype).expand(height, width)
     y = torch.linspace(-1, 1, height, device=device, dtype=dtype)[:, None].expand(height, width)
@@ -23,7 +25,7 @@ def resize_flow(flow: Tensor, height: int, width: int) -> Tensor:
 
 
 def flow_to_rgb(flow: Tensor, max_length: float | None = None) -> Tensor:
-    """Picture of a flow (N, 2, H, W) as RGB (N, 3, H, W) in [-1, 1]: hue = direction, saturation = magnitude (Fig. 3.1).
+    """Picture of a flow (N, 2, H, W) as RGB (N, 3, H, W) in [-1, 1]: hue = direction, saturation = length (Fig. 3.1).
 
     `max_length` in pixels is fully saturated; by default the longest finite vector of each flow.
     """

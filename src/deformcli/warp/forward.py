@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
+from types import ModuleType
+
 import torch
 from torch import Tensor
 
-from . import reference
+from . import native, reference
 from .checks import check_warp_arguments
+from .reference import Pair
 
 EPS = 1e-6
-IMPLEMENTATIONS = ("reference",)
+IMPLEMENTATIONS: dict[str, ModuleType] = {"reference": reference, "native": native}
+_DEVICES = {"native": "cpu"}  # the device each of the others is made for
 
 
 def forward_warp(image: Tensor, flow: Tensor, *, eps: float = EPS, impl: str | None = None) -> tuple[Tensor, Tensor]:
@@ -38,63 +43,78 @@ def forward_warp(image: Tensor, flow: Tensor, *, eps: float = EPS, impl: str | N
         raise ValueError(f"eps: expected a number above 0, got {eps}")
     if impl is not None and impl not in IMPLEMENTATIONS:
         raise ValueError(f"impl: expected one of {', '.join(IMPLEMENTATIONS)} or None, got {impl!r}")
-    warped, coverage = torch.ops.deform.forward_warp(image, flow, eps, impl or "")
-    return warped, coverage
+    return _forward_op(image, flow, eps, impl or "")
 
 
-@torch.library.custom_op("deform::forward_warp", mutates_args=())
-def _forward_op(image: Tensor, flow: Tensor, eps: float, impl: str) -> tuple[Tensor, Tensor]:
-    return reference.forward_warp(image, flow, eps)
+def _implementation(impl: str, device: torch.device) -> ModuleType:
+    """The module that runs the op: the one asked for, or the device's best."""
+    if not impl:
+        return _best(device.type)
+    module = IMPLEMENTATIONS[impl]
+    if impl == "reference":
+        return module
+    if device.type != _DEVICES[impl]:
+        raise ValueError(f"impl: {impl!r} runs on {_DEVICES[impl]} tensors, got a tensor on {device}")
+    usable, reason = module.available()
+    if not usable:
+        raise RuntimeError(f"impl: {impl!r} is not available: {reason}")
+    return module
 
 
-@torch.library.custom_op("deform::forward_warp_backward", mutates_args=())
-def _backward_op(
-    grad_warped: Tensor,
-    grad_coverage: Tensor,
-    image: Tensor,
-    flow: Tensor,
-    warped: Tensor,
-    coverage: Tensor,
-    eps: float,
-    impl: str,
-) -> tuple[Tensor, Tensor]:
-    return reference.forward_warp_backward(grad_warped, grad_coverage, image, flow, warped, coverage, eps)
+@cache
+def _best(device_type: str) -> ModuleType:
+    for name, kind in _DEVICES.items():
+        if kind == device_type and IMPLEMENTATIONS[name].available()[0]:
+            return IMPLEMENTATIONS[name]
+    return reference
 
 
-@_forward_op.register_fake
-def _forward_fake(image: Tensor, flow: Tensor, eps: float, impl: str) -> tuple[Tensor, Tensor]:
+def _forward(image: Tensor, flow: Tensor, eps: float, impl: str) -> Pair:
+    return _implementation(impl, flow.device).forward_warp(image, flow, eps)
+
+
+def _forward_fake(image: Tensor, flow: Tensor, eps: float, impl: str) -> Pair:
     n, _, h, w = flow.shape
     return image.new_empty(n, image.shape[1], h, w), flow.new_empty(n, 1, h, w)
 
 
-@_backward_op.register_fake
-def _backward_fake(
-    grad_warped: Tensor,
-    grad_coverage: Tensor,
-    image: Tensor,
-    flow: Tensor,
-    warped: Tensor,
-    coverage: Tensor,
-    eps: float,
-    impl: str,
-) -> tuple[Tensor, Tensor]:
+def _backward(grad_warped: Tensor, grad_coverage: Tensor, image: Tensor, flow: Tensor, *rest) -> Pair:
+    *outputs, eps, impl = rest
+    module = _implementation(impl, flow.device)
+    return module.forward_warp_backward((grad_warped, grad_coverage), (image, flow), outputs, eps)
+
+
+def _backward_fake(grad_warped: Tensor, grad_coverage: Tensor, image: Tensor, flow: Tensor, *rest) -> Pair:
     return image.new_empty(image.shape), flow.new_empty(flow.shape)
 
 
-def _setup_context(ctx, inputs, output) -> None:
+def _save(ctx, inputs, output) -> None:
     image, flow, ctx.eps, ctx.impl = inputs
     ctx.save_for_backward(image, flow, *output)
 
 
-def _backward(ctx, grad_warped: Tensor, grad_coverage: Tensor):
-    return *torch.ops.deform.forward_warp_backward(grad_warped, grad_coverage, *ctx.saved_tensors, ctx.eps, ctx.impl), None, None
+def _differentiate(ctx, grad_warped: Tensor, grad_coverage: Tensor):
+    return *_backward_op(grad_warped, grad_coverage, *ctx.saved_tensors, ctx.eps, ctx.impl), None, None
 
 
-def _no_double_backward(ctx, *grads: Tensor):
+def _refuse_double_backward(ctx, *grads: Tensor):
     raise RuntimeError("forward_warp: double backward is not supported")
 
 
-_forward_op.register_autograd(_backward, setup_context=_setup_context)
-_backward_op.register_autograd(_no_double_backward)
+# `Library` and not `custom_op`, whose wrappers cost more than a small image's warp.
+_ops = torch.library.Library("deform", "FRAGMENT")
+_ops.define("forward_warp(Tensor image, Tensor flow, float eps, str impl) -> (Tensor, Tensor)")
+_ops.define(
+    "forward_warp_backward(Tensor grad_warped, Tensor grad_coverage, Tensor image, Tensor flow, Tensor warped,"
+    " Tensor coverage, float eps, str impl) -> (Tensor, Tensor)"
+)
+for _name, _kernel, _fake, _gradient, _setup in (
+    ("forward_warp", _forward, _forward_fake, _differentiate, _save),
+    ("forward_warp_backward", _backward, _backward_fake, _refuse_double_backward, None),
+):
+    _ops.impl(_name, _kernel, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"deform::{_name}", _fake, lib=_ops)
+    torch.library.register_autograd(f"deform::{_name}", _gradient, setup_context=_setup, lib=_ops)
 for _device in ("cpu", "cuda"):
-    _forward_op.register_autocast(_device, torch.float32)
+    torch.library.register_autocast("deform::forward_warp", _device, torch.float32, lib=_ops)
+_forward_op, _backward_op = torch.ops.deform.forward_warp.default, torch.ops.deform.forward_warp_backward.default

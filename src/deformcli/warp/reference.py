@@ -13,11 +13,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+Pair = tuple[Tensor, Tensor]
+
 
 class Corner(NamedTuple):
-    """One of the four cells around every target, all tensors (N, H * W); `index` is H * W where out of bounds."""
+    """One of the four cells around every target, all tensors (N, H * W); `cell` is H * W where out of bounds."""
 
-    index: Tensor
+    cell: Tensor
     weight: Tensor
     weight_dx: Tensor
     weight_dy: Tensor
@@ -71,7 +73,7 @@ def _sum_to_batch(gradient: Tensor, batch: int) -> Tensor:
     return gradient if gradient.shape[0] == batch else gradient.sum(0, keepdim=True)
 
 
-def forward_warp(image: Tensor, flow: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+def forward_warp(image: Tensor, flow: Tensor, eps: float) -> Pair:
     """Splat `image` along `flow`, eqs 3.4-3.7; twin of the op in `forward.py`, which documents the contract."""
     n, _, h, w = flow.shape
     channels = image.shape[1]
@@ -87,14 +89,14 @@ def forward_warp(image: Tensor, flow: Tensor, eps: float) -> tuple[Tensor, Tenso
     return warped.to(image.dtype), coverage
 
 
-def forward_warp_backward(
-    grad_warped: Tensor, grad_coverage: Tensor, image: Tensor, flow: Tensor, warped: Tensor, coverage: Tensor, eps: float
-) -> tuple[Tensor, Tensor]:
+def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float) -> Pair:
     """Closed-form gradient of `forward_warp` (the thesis's Appendix A, corrected): a pure gather.
 
     With a = accumulated colours, w = coverage, y = a / (w + eps), a source pixel of colour x and weight k in a cell:
     da/dx = k, da/du = x dk/du, dw/du = dk/du, dw/dx = 0, and dk/du is -1 or +1 times the other axis's weight.
+    `grads` and `outputs` are (warped, coverage), `inputs` and the result (image, flow).
     """
+    (grad_warped, grad_coverage), (image, flow), (warped, coverage) = grads, inputs, outputs
     n, _, h, w = flow.shape
     colors = image.to(flow.dtype).flatten(2).expand(n, -1, -1)
     inverse = torch.where(coverage > 0, 1 / (coverage + eps), torch.zeros_like(coverage))  # none through 1 / eps
@@ -108,6 +110,7 @@ def forward_warp_backward(
         at_corner = _gather(cells, index)
         grad_image += at_corner[:, :-1] * weight[:, None]
         pull = (at_corner[:, :-1] * colors).sum(1) + at_corner[:, -1]
+        pull = pull.where(index < h * w, 0.0)  # a NaN pixel that lands nowhere has gradient zero
         grad_flow += torch.stack([pull * weight_dx, pull * weight_dy], 1)
     grad_image = _sum_to_batch(grad_image.unflatten(2, (h, w)), image.shape[0])
     return grad_image.to(image.dtype), grad_flow.unflatten(2, (h, w))

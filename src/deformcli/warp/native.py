@@ -1,0 +1,76 @@
+"""The forward warp on the CPU in C++ (`csrc/forward_warp.cpp`), called through ctypes; twin of `reference.py`.
+
+The library is built when the package is installed, where there is a compiler; `available` says why it is missing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .reference import Pair
+
+PARALLEL_PIXELS = 1 << 18  # below this, waking threads costs more than they save
+
+_SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+LIBRARY = Path(__file__).with_name("_forward_warp" + _SUFFIX)
+
+_SHAPE = (ctypes.c_int64, ctypes.c_int64, ctypes.c_int, ctypes.c_int, ctypes.c_int)  # batches, channels, height, width
+_OPTIONS = (ctypes.c_double, ctypes.c_int)  # eps, threads
+_SUFFIXES = {torch.float32: "f32", torch.float64: "f64"}
+
+
+def available() -> tuple[bool, str]:
+    """Whether the library could be loaded, and what it is or why not."""
+    try:
+        _functions()
+    except (OSError, AttributeError) as error:
+        return False, f"not built, or not for this machine: {error}"
+    return True, str(LIBRARY)
+
+
+@cache
+def _functions() -> dict[tuple[str, torch.dtype], Callable[..., int]]:
+    """The library's entry points by name and dtype."""
+    library = ctypes.CDLL(str(LIBRARY))
+    functions: dict[tuple[str, torch.dtype], Callable[..., int]] = {}
+    for name, tensors in (("forward_warp", 4), ("forward_warp_backward", 8)):
+        for dtype, suffix in _SUFFIXES.items():
+            function = library[f"deform_{name}_{suffix}"]
+            function.argtypes = (*[ctypes.c_void_p] * tensors, *_SHAPE, *_OPTIONS)
+            function.restype = ctypes.c_int
+            functions[name, dtype] = function
+    return functions
+
+
+def _call(name: str, tensors: list[Tensor], image: Tensor, flow: Tensor, eps: float) -> None:
+    """Run an entry point on contiguous tensors of the flow's dtype."""
+    n, _, h, w = flow.shape
+    threads = torch.get_num_threads() if n * h * w >= PARALLEL_PIXELS else 1
+    function = _functions()[name, flow.dtype]
+    if function(*[tensor.data_ptr() for tensor in tensors], n, image.shape[0], image.shape[1], h, w, eps, threads):
+        raise MemoryError(f"{name}: no memory for the rows in flight")
+
+
+def forward_warp(image: Tensor, flow: Tensor, eps: float) -> Pair:
+    """Splat `image` along `flow`; the contract is documented in `forward.py`."""
+    n, _, h, w = flow.shape
+    colors, flow = image.to(flow.dtype).contiguous(), flow.contiguous()
+    warped, coverage = flow.new_empty((n, image.shape[1], h, w)), flow.new_empty((n, 1, h, w))
+    _call("forward_warp", [colors, flow, warped, coverage], image, flow, eps)
+    return warped.to(image.dtype), coverage
+
+
+def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float) -> Pair:
+    """Closed-form gradient of `forward_warp`, a pure gather."""
+    image, flow = inputs
+    tensors = [tensor.to(flow.dtype).contiguous() for tensor in (*grads, *inputs, *outputs)]
+    grad_image, grad_flow = flow.new_empty(image.shape), flow.new_empty(flow.shape)
+    _call("forward_warp_backward", [*tensors, grad_image, grad_flow], image, flow, eps)
+    return grad_image.to(image.dtype), grad_flow
