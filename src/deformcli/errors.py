@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from typing import ClassVar
+
+
+def debugging() -> bool:
+    """Whether DEFORM_DEBUG=1 asks for tracebacks."""
+    return os.environ.get("DEFORM_DEBUG", "") not in ("", "0")
+
+
+def one_line(error: BaseException) -> str:
+    """An exception as one line: a DeformError's cause, else its class and message."""
+    if isinstance(error, DeformError):
+        return error.cause
+    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
 
 
 class DeformError(Exception):

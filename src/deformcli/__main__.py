@@ -1,0 +1,7 @@
+"""`python -m deformcli` is `deform`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

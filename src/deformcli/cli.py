@@ -1,0 +1,106 @@
+"""The `deform` program: the built-in commands, what plugins add, and errors as two lines and an exit code.
+
+An error is written to stderr as
+
+    error: what is wrong
+      fix: what to do about it
+
+and ends the program with the code of its class (see `errors`); DEFORM_DEBUG=1 adds the traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from . import __version__, registry
+from .commands import doctor, plugins, weights
+from .errors import DeformError, debugging, one_line
+
+
+def build_app(plugin_registry: registry.Registry | None = None) -> typer.Typer:
+    """The app with the built-in commands and those of the plugins (None: the installed ones).
+
+    Raises:
+        PluginError: a plugin does not load and strictness was asked for.
+    """
+    app = typer.Typer(name="deform", add_completion=False, invoke_without_command=True, result_callback=_ignore)
+    app.add_typer(plugins.app, name="plugins")
+    app.add_typer(weights.app, name="weights")
+    app.command("doctor")(doctor.doctor)
+    (plugin_registry or registry.plugins()).add_commands(app)
+    app.callback()(_root)
+    return app
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run `deform` with `args` (None: the process's) and return its exit code."""
+    try:
+        command = typer.main.get_command(build_app())
+        code = command.main(args=args, prog_name="deform", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _reader_is_gone()
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        return _refuse(error)
+    return code or 0
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"deform {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and leave.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Turns faces to the front and fills holes in images by learned deformations."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), nl=False)
+
+
+def _ignore(value: object, **_: object) -> None:
+    """What a command returns is not an exit code; `typer.Exit(code)` is."""
+
+
+def _refuse(error: Exception) -> int:
+    if debugging():
+        traceback.print_exception(error)
+    cause, remedy, code = _words(error)
+    if cause:  # Typer's "no arguments: show the help" is an error without words
+        typer.echo(f"error: {cause}\n  fix: {remedy}", err=True)
+    return code
+
+
+def _words(error: Exception) -> tuple[str, str, int]:
+    match error:
+        case DeformError():
+            return error.cause, error.remedy, error.exit_code
+        case typer.TyperException():
+            context = getattr(error, "ctx", None)
+            return (
+                error.format_message(),
+                f"see `{context.command_path if context else 'deform'} --help`",
+                error.exit_code,
+            )
+        case typer.Abort():
+            return "aborted", "run it again and answer the question", 1
+        case _:
+            return f"unexpected {one_line(error)}", "run it again with DEFORM_DEBUG=1 to see where", 1
+
+
+def _reader_is_gone() -> int:
+    # The interpreter flushes stdout once more as it ends; into nowhere, or it would complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
