@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from . import reference
-from .checks import check_warp_arguments
+from .checks import AUTOCAST_DEVICES, check_warp_arguments
 
 
 def backward_warp(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,5 +63,5 @@ def _no_double_backward(ctx, *grads: Tensor):
 
 _forward_op.register_autograd(_backward, setup_context=_setup_context)
 _backward_op.register_autograd(_no_double_backward)
-for _device in ("cpu", "cuda"):
+for _device in AUTOCAST_DEVICES:
     _forward_op.register_autocast(_device, torch.float32)

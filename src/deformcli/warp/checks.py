@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+AUTOCAST_DEVICES = ("cpu", "cuda")
 _HALF = (torch.float16, torch.bfloat16)
 _FULL = (torch.float32, torch.float64)
 
@@ -24,7 +25,7 @@ def check_warp_arguments(image: Tensor, flow: Tensor) -> None:
         raise ValueError(f"image: expected a batch of {flow.shape[0]} (the flow's) or 1, got {image.shape[0]}")
     if image.device != flow.device:
         raise ValueError(f"flow: expected the image's device {image.device}, got {flow.device}")
-    if torch.is_autocast_enabled(image.device.type):
+    if image.device.type in AUTOCAST_DEVICES and torch.is_autocast_enabled(image.device.type):
         return  # the op's autocast rule brings both to float32
     if flow.dtype not in _FULL:
         raise TypeError(f"flow: expected float32 or float64, got {flow.dtype}")

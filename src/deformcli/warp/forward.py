@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from . import native, reference
-from .checks import check_warp_arguments
+from .checks import AUTOCAST_DEVICES, check_warp_arguments
 from .reference import Pair
 
 EPS = 1e-6
@@ -39,6 +39,8 @@ def forward_warp(image: Tensor, flow: Tensor, *, eps: float = EPS, impl: str | N
         TypeError, ValueError: an argument of the wrong type, dtype, shape or device, by name.
     """
     check_warp_arguments(image, flow)
+    if not isinstance(eps, float | int):
+        raise TypeError(f"eps: expected a number above 0, got {type(eps).__name__}")
     if not eps > 0:
         raise ValueError(f"eps: expected a number above 0, got {eps}")
     if impl is not None and impl not in IMPLEMENTATIONS:
@@ -115,6 +117,6 @@ for _name, _kernel, _fake, _gradient, _setup in (
     _ops.impl(_name, _kernel, "CompositeExplicitAutograd")
     torch.library.register_fake(f"deform::{_name}", _fake, lib=_ops)
     torch.library.register_autograd(f"deform::{_name}", _gradient, setup_context=_setup, lib=_ops)
-for _device in ("cpu", "cuda"):
+for _device in AUTOCAST_DEVICES:
     torch.library.register_autocast("deform::forward_warp", _device, torch.float32, lib=_ops)
 _forward_op, _backward_op = torch.ops.deform.forward_warp.default, torch.ops.deform.forward_warp_backward.default

@@ -71,6 +71,7 @@ def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float) 
     """Closed-form gradient of `forward_warp`, a pure gather."""
     image, flow = inputs
     tensors = [tensor.to(flow.dtype).contiguous() for tensor in (*grads, *inputs, *outputs)]
-    grad_image, grad_flow = flow.new_empty(image.shape), flow.new_empty(flow.shape)
+    allocate = flow.new_empty if len(flow) else flow.new_zeros  # without flows nothing is written
+    grad_image, grad_flow = allocate(image.shape), allocate(flow.shape)
     _call("forward_warp_backward", [*tensors, grad_image, grad_flow], image, flow, eps)
     return grad_image.to(image.dtype), grad_flow

@@ -1,0 +1,96 @@
+"""The C++ library: threads, memory, building; its values are tested with the other implementations'."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from deformcli.warp import native
+
+ROOT = Path(__file__).parents[2]
+BUILT, WHY_NOT = native.available()
+needs_library = pytest.mark.skipif(not BUILT, reason=WHY_NOT)
+
+
+@needs_library
+@pytest.mark.parametrize("shape", [(1, 1, 150, 64), (3, 3, 70, 33), (4, 1, 90, 40), (2, 2, 9, 7)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_threads_never_show_in_the_result(monkeypatch, kind, make_flow, shape, dtype):
+    n, batch, h, w = shape
+    image, flow = torch.randn(batch, 4, h, w, dtype=dtype), make_flow(kind, n, h, w, dtype)
+    grads = torch.randn(n, 4, h, w, dtype=dtype), torch.randn(n, 1, h, w, dtype=dtype)
+    monkeypatch.setattr(native, "PARALLEL_PIXELS", 0)
+    results = []
+    for threads in (1, 2, 3, 8):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        outputs = native.forward_warp(image, flow, 1e-6)
+        results.append((*outputs, *native.forward_warp_backward(grads, (image, flow), outputs, 1e-6)))
+    for other in results[1:]:
+        for one, many in zip(results[0], other, strict=True):
+            assert torch.equal(one, many)
+
+
+@needs_library
+def test_only_large_inputs_wake_threads(monkeypatch):
+    """A forked worker must not meet a thread pool for a small picture."""
+    asked = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: asked.append(1) or 1)
+    native.forward_warp(torch.zeros(1, 3, 128, 128), torch.zeros(1, 2, 128, 128), 1e-6)
+    assert not asked
+    native.forward_warp(torch.zeros(1, 3, 512, 512), torch.zeros(1, 2, 512, 512), 1e-6)
+    assert asked
+
+
+@needs_library
+@pytest.mark.parametrize("step", [-20, 20])
+def test_rows_that_no_source_reaches_are_written(step):
+    """The upper half moves by -step, the lower by +step: apart, leaving holes between, or past each other."""
+    flow = torch.zeros(1, 2, 60, 8)
+    flow[:, 1, :30], flow[:, 1, 30:] = -step, step
+    warped, coverage = native.forward_warp(torch.ones(1, 3, 60, 8), flow, 1e-6)
+    targets = [row + (-step if row < 30 else step) for row in range(60)]
+    expected = torch.tensor([float(targets.count(row)) for row in range(60)])
+    assert torch.equal(coverage[0, 0, :, 3], expected)
+    assert torch.equal(warped[0, 0, :, 3] > 0, expected > 0)
+
+
+def test_a_missing_library_is_reported(monkeypatch, tmp_path):
+    monkeypatch.setattr(native, "LIBRARY", tmp_path / "_forward_warp.so")
+    native._functions.cache_clear()
+    try:
+        usable, reason = native.available()
+        assert not usable and "_forward_warp.so" in reason
+    finally:
+        native._functions.cache_clear()
+
+
+def build_wheel(folder: Path, **environment: str) -> list[str]:
+    """Build the project's wheel from a copy; returns the names of the files in it."""
+    source = folder / "source"
+    for name in ("src", "plugins"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("*.so", "*.egg-info", "__pycache__"))
+    for name in ("pyproject.toml", "setup.py"):
+        shutil.copy(ROOT / name, source)
+    (source / "README.md").touch()
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", folder, source]
+    subprocess.run(command, env={**os.environ, **environment}, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    return zipfile.ZipFile(wheel).namelist()
+
+
+@pytest.mark.skipif(not shutil.which(os.environ.get("CXX", "c++")), reason="no C++ compiler")
+def test_a_compiler_builds_the_library(tmp_path):
+    names = build_wheel(tmp_path)
+    assert f"deformcli/warp/{native.LIBRARY.name}" in names
+
+
+def test_without_a_compiler_the_install_succeeds(tmp_path):
+    names = build_wheel(tmp_path, CC="/nowhere/cc", CXX="/nowhere/c++")
+    assert "deformcli/warp/native.py" in names
+    assert "deformcli/warp/csrc/forward_warp.cpp" in names
+    assert f"deformcli/warp/{native.LIBRARY.name}" not in names
