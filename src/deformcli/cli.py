@@ -88,12 +88,8 @@ def _words(error: Exception) -> tuple[str, str, int]:
         case DeformError():
             return error.cause, error.remedy, error.exit_code
         case typer.TyperException():
-            context = getattr(error, "ctx", None)
-            return (
-                error.format_message(),
-                f"see `{context.command_path if context else 'deform'} --help`",
-                error.exit_code,
-            )
+            command = getattr(getattr(error, "ctx", None), "command_path", "deform")
+            return error.format_message(), f"see `{command} --help`", error.exit_code
         case typer.Abort():
             return "aborted", "run it again and answer the question", 1
         case _:

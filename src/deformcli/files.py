@@ -1,10 +1,36 @@
-"""Writing a file so that it is there whole or not at all."""
+"""Suffixes of picture files, and writing a file so that it is there whole or not at all. Light: imports no Pillow."""
 
 from __future__ import annotations
 
 import os
 import secrets
 from pathlib import Path
+
+from .errors import UsageError
+
+WRITABLE = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+"""Suffix -> format of pictures that can be written."""
+READABLE = (*WRITABLE, ".gif", ".ppm", ".pgm", ".pbm")
+"""Suffixes of the pictures that a folder is searched for."""
+
+
+def picture_format(suffix: str) -> str:
+    """The picture format that a suffix stands for.
+
+    Raises:
+        UsageError: none that can be written.
+    """
+    if suffix.lower() not in WRITABLE:
+        raise UsageError(f"no picture format has the suffix {suffix!r}", f"use one of {' '.join(WRITABLE)}")
+    return WRITABLE[suffix.lower()]
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -6,19 +6,19 @@ import json
 import platform
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
 
 import typer
 
 from .. import __version__, registry
 from ..errors import DeformError, one_line
+from ..options import Json
 from .weights import find_file
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "opencv-python", "facenet-pytorch", "typer", "huggingface-hub")
 Check = tuple[str, bool, str]
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False) -> None:
+def doctor(as_json: Json = False) -> None:
     """Check versions, devices, the warp's implementations, weights and plugins; exit 1 where one is not well."""
     checks = [*_versions(), *_devices(), *_warp(), *_weights(), *_plugins()]
     if as_json:

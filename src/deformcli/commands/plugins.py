@@ -10,6 +10,7 @@ import typer
 
 from .. import registry
 from ..errors import UsageError
+from ..options import Json
 
 app = typer.Typer(help="Show the plugins, broken ones included.", invoke_without_command=True)
 
@@ -22,7 +23,7 @@ def default(context: typer.Context) -> None:
 
 
 @app.command("list")
-def list_plugins(as_json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False) -> None:
+def list_plugins(as_json: Json = False) -> None:
     """List every plugin found, with its state."""
     records = registry.plugins().records
     if as_json:
@@ -35,7 +36,7 @@ def list_plugins(as_json: Annotated[bool, typer.Option("--json", help="Write JSO
 @app.command()
 def info(
     name: Annotated[str, typer.Argument(help="The plugin's name, as `deform plugins list` shows it.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show one plugin: where it comes from, which hooks it implements, what went wrong."""
     known = {record.name: record for record in registry.plugins().records}

@@ -10,11 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import WeightsError
+from ..options import Json, Offline
 
 app = typer.Typer(help="Show and check the networks' weights.", invoke_without_command=True)
 Id = Annotated[str, typer.Argument(help="The weights' id, as `deform weights list` shows it.")]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
-Offline = Annotated[bool, typer.Option("--offline", help="Do not use the network.")]
 
 
 @app.callback()
