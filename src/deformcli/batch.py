@@ -79,8 +79,8 @@ def plan(
     to_folder = Path(output).is_dir() or str(output).endswith(("/", os.sep)) or not single
     output = Path(output)
     if to_folder:
-        _check_folder(output)
         pairs = [(source, output / _writable_name(name)) for source, name in _sources(inputs, output, recursive)]
+        _check_folder(output)
     else:
         picture_format(output.suffix)
         pairs = [(Path(inputs[0]), output)]

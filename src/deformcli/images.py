@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 89_478_485
 """The default of `--max-pixels`: 256 MiB of RGB; Pillow refuses twice as many whatever is asked for."""
-_READABLE = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+_READABLE = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 _NO_ALPHA = ("JPEG", "BMP")
 # What Pillow's decoders raise on damaged files, besides OSError.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error, Image.DecompressionBombError)

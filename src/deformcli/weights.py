@@ -148,17 +148,16 @@ def _download(entry: WeightsEntry, offline: bool) -> Path:
     import huggingface_hub
     from huggingface_hub import constants, utils
 
+    what = f"the weights {entry.id} ({entry.repo}, {entry.file})"
+    if offline or constants.HF_HUB_OFFLINE:
+        # Not left to the client's local_files_only: some versions of it talk to the Hub even then.
+        raise WeightsError(f"{what} are not on this machine", "run it once without --offline and HF_HUB_OFFLINE")
     if not sys.stderr.isatty():
         utils.disable_progress_bars()
     try:
-        path = huggingface_hub.hf_hub_download(
-            entry.repo, entry.file, revision=entry.revision, cache_dir=_hub_folder(), local_files_only=offline
-        )
+        path = huggingface_hub.hf_hub_download(entry.repo, entry.file, revision=entry.revision, cache_dir=_hub_folder())
     except Exception as error:  # the client lets errors of several libraries through; each means "not available"
         remedy = "check the network and HF_ENDPOINT, then run it again"
-        if offline or constants.HF_HUB_OFFLINE:
-            remedy = "run it once without --offline and HF_HUB_OFFLINE"
-        what = f"the weights {entry.id} ({entry.repo}, {entry.file})"
         raise WeightsError(f"{what} cannot be downloaded: {one_line(error)}", remedy) from error
     return Path(path)
 

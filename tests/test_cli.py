@@ -1,0 +1,179 @@
+"""`deform` as a user meets it: real processes, their output and their exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from deformcli import __version__
+
+from .conftest import clean_environment
+
+SWIRL = """
+    import time
+    import deformcli
+    from deformcli.errors import NothingToDoError
+
+    def swirl(mode: str = "no") -> int:
+        '''Swirl a picture.'''
+        if mode == "refuse":
+            raise NothingToDoError("no face in\\n the picture", "give one with a face")
+        if mode == "crash":
+            return 1 // 0
+        if mode == "sleep":
+            print("asleep", flush=True)
+            time.sleep(60)
+        print("swirled")
+        return 7
+
+    @deformcli.hookimpl
+    def register_commands(app):
+        app.command()(swirl)
+"""
+
+
+@pytest.fixture
+def swirl(deform, install_plugin):
+    path = install_plugin("swirl", SWIRL)
+    return lambda *args, **more: deform(*args, PYTHONPATH=path, DEFORM_LOAD_PLUGINS="swirl", **more)
+
+
+def test_version(deform):
+    result = deform("--version")
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"deform {__version__}\n", "")
+
+
+@pytest.mark.parametrize("args", [(), ("--help",)])
+def test_help_lists_built_in_and_plugin_commands(swirl, args):
+    result = swirl(*args)
+    assert result.returncode == 0
+    assert all(word in result.stdout for word in ("plugins", "weights", "doctor", "swirl", "Swirl a picture"))
+    assert result.stderr == ""
+
+
+def test_help_imports_nothing_heavy(tmp_path):
+    code = (
+        "import sys; from deformcli.cli import main; main(['--help']);"
+        "heavy = {'torch', 'cv2', 'facenet_pytorch', 'huggingface_hub', 'click'} & set(sys.modules);"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    environment = clean_environment(tmp_path)
+    del environment["DEFORM_LOAD_PLUGINS"]  # with every installed plugin
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_plugin_command_runs_and_its_return_value_is_no_exit_code(swirl):
+    result = swirl("swirl")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "swirled\n", "")
+
+
+def test_error_is_two_lines_and_its_exit_code(swirl):
+    result = swirl("swirl", "--mode", "refuse")
+    assert result.returncode == 5
+    assert result.stderr == "error: no face in the picture\n  fix: give one with a face\n"
+    assert result.stdout == ""
+
+
+def test_unexpected_error_has_no_traceback_unless_asked_for(swirl):
+    result = swirl("swirl", "--mode", "crash")
+    assert result.returncode == 1
+    first, second = result.stderr.splitlines()
+    assert first.startswith("error: unexpected ZeroDivisionError: ")
+    assert second.startswith("  fix: ") and "DEFORM_DEBUG=1" in second
+    result = swirl("swirl", "--mode", "crash", DEFORM_DEBUG="1")
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr and result.stderr.splitlines()[-2] == first
+
+
+@pytest.mark.parametrize(
+    ("args", "cause", "remedy"),
+    [
+        (("nope",), "No such command 'nope'.", "see `deform --help`"),
+        (("weights", "info"), "Missing argument 'name'.", "see `deform weights info --help`"),
+        (("doctor", "--jsn"), "No such option: --jsn", "see `deform doctor --help`"),
+    ],
+)
+def test_usage_error_is_two_lines_and_2(deform, args, cause, remedy):
+    result = deform(*args)
+    assert result.returncode == 2
+    first, second = result.stderr.splitlines()
+    assert first.startswith(f"error: {cause}")
+    assert second == f"  fix: {remedy}"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_interrupt_is_130(install_plugin, tmp_path):
+    path = install_plugin("swirl", SWIRL)
+    environment = clean_environment(tmp_path) | {"PYTHONPATH": path, "DEFORM_LOAD_PLUGINS": "swirl"}
+    command = [sys.executable, "-m", "deformcli", "swirl", "--mode", "sleep"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"asleep\n"
+        time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 130
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
+def test_reader_that_leaves_is_no_error(tmp_path):
+    command = [sys.executable, "-m", "deformcli", "plugins", "list", "--json"]
+    read, write = os.pipe()
+    os.close(read)
+    environment = clean_environment(tmp_path)
+    result = subprocess.run(command, env=environment, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (result.returncode, result.stderr) == (1, b"")
+
+
+def test_broken_plugin_costs_one_line_and_nothing_else(deform, install_plugin):
+    path = install_plugin("broken", "import nowhere_to_be_found")
+    result = deform("--version", PYTHONPATH=path, DEFORM_LOAD_PLUGINS="broken")
+    assert result.returncode == 0
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("warning: plugin 'broken' (deform-broken) does not load: ModuleNotFoundError: ")
+    listed = deform("plugins", PYTHONPATH=path, DEFORM_LOAD_PLUGINS="broken")
+    assert "broken" in listed.stdout and "nowhere_to_be_found" in listed.stdout
+
+
+def test_strictness_makes_a_broken_plugin_exit_6(deform, install_plugin):
+    path = install_plugin("broken", "raise SystemExit(0)")
+    result = deform("weights", PYTHONPATH=path, DEFORM_LOAD_PLUGINS="broken", DEFORM_STRICT_PLUGINS="1")
+    assert result.returncode == 6
+    assert result.stderr.startswith("error: plugin 'broken' (deform-broken) does not load: SystemExit: 0\n  fix: ")
+
+
+def test_plugins_list_and_info_as_json(swirl):
+    (record,) = (item for item in json.loads(swirl("plugins", "list", "--json").stdout) if item["name"] == "swirl")
+    assert record["status"] == "loaded" and record["hooks"] == ["register_commands"]
+    assert (record["distribution"], record["version"], record["module"]) == ("deform-swirl", "0.1", "deform_swirl")
+    assert json.loads(swirl("plugins", "info", "swirl", "--json").stdout) == record
+    assert "register_commands" in swirl("plugins", "info", "swirl").stdout
+    unknown = swirl("plugins", "info", "swril")
+    assert unknown.returncode == 2 and "swirl" in unknown.stderr.splitlines()[1]
+
+
+def test_doctor(deform):
+    checks = {check["what"]: check for check in json.loads(deform("doctor", "--json").stdout)}
+    assert checks["warp: reference"]["ok"] and checks["cpu"]["ok"] and checks["torch"]["ok"]
+
+
+def test_doctor_asks_plugins_and_exits_1_where_one_is_not_well(deform, install_plugin):
+    source = """
+        import deformcli
+
+        @deformcli.hookimpl
+        def doctor():
+            return [("spirits", False, "low")]
+    """
+    path = install_plugin("moody", source)
+    result = deform("doctor", PYTHONPATH=path, DEFORM_LOAD_PLUGINS="moody")
+    assert result.returncode == 1
+    assert "BAD moody: spirits" in result.stdout
+    assert "moody: spirits" in result.stderr.splitlines()[0]
