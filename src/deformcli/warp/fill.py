@@ -99,20 +99,20 @@ def _laplacian(image: Tensor) -> Tensor:
     return ring - 4 * image
 
 
-def _stencil(rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-    """The Laplacian from packed `columns` to packed `rows`: indices of 4 neighbours and itself (5, n), the degree."""
+def _stencil(rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The Laplacian from packed `columns` to packed `rows`: the neighbours' indices (n, 4), the own index, the degree."""
     count = int(columns.sum())
     number = torch.full(columns.shape, count, device=columns.device)
     number[columns] = torch.arange(count, device=columns.device)
     padded = F.pad(number, (1, 1, 1, 1), value=count)
-    shifted = (padded[..., :-2, 1:-1], padded[..., 2:, 1:-1], padded[..., 1:-1, :-2], padded[..., 1:-1, 2:], number)
+    ring = (padded[..., :-2, 1:-1], padded[..., 2:, 1:-1], padded[..., 1:-1, :-2], padded[..., 1:-1, 2:])
     degree = F.pad(torch.ones_like(number), (1, 1, 1, 1))
     degree = degree[..., :-2, 1:-1] + degree[..., 2:, 1:-1] + degree[..., 1:-1, :-2] + degree[..., 1:-1, 2:]
-    return torch.stack([part[rows] for part in shifted]), degree[rows][:, None].float()
+    return torch.stack([part[rows] for part in ring], 1), number[rows], degree[rows][:, None].float()
 
 
-def _apply(stencil: tuple[Tensor, Tensor], values: Tensor) -> Tensor:
-    index, degree = stencil
+def _apply(stencil: tuple[Tensor, Tensor, Tensor], values: Tensor) -> Tensor:
+    """The packed Laplacian of packed `values` (n, C)."""
+    ring, own, degree = stencil
     values = F.pad(values, (0, 0, 0, 1))  # what lies outside the packed set counts as zero
-    up, down, left, right, own = (values[i] for i in index)
-    return up + down + left + right - degree * own
+    return F.embedding_bag(ring, values, mode="sum") - degree * values.index_select(0, own)

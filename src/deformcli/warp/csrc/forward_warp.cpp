@@ -46,9 +46,6 @@ struct Cell {
   void store(T* to) const {
     for (int i = 0; i < SIZE; ++i) to[i] = lane[i];
   }
-  void add_to(T* to, T weight) const {
-    for (int i = 0; i < SIZE; ++i) to[i] += lane[i] * weight;
-  }
   friend Cell operator-(const Cell& a, const Cell& b) {
     Cell result;
     for (int i = 0; i < SIZE; ++i) result.lane[i] = a.lane[i] - b.lane[i];
@@ -81,17 +78,19 @@ struct Rows {
   int begin, end;
 };
 
-// Upper left cell and fractions of every pixel of one source row.
+// Where the pixels of one source row land: the upper left cell, counted from the spare column, and the weights of the
+// columns and rows around the target, four a pixel: left, right, upper, lower.
 template <class T>
 struct Landing {
   std::vector<int> x, y;
-  std::vector<T> fx, fy;
-  explicit Landing(int width) : x(width), y(width), fx(width), fy(width) {}
+  std::vector<T> weights;
+  explicit Landing(int width) : x(width), y(width), weights(size_t(width) * 4) {}
 
   // Floor and fraction are of the displacement, not of the position: the fraction keeps all its bits.
   void compute(const T* dx, const T* dy, int row, int height, int width) {
-    int *px = x.data(), *py = y.data();
-    T *pfx = fx.data(), *pfy = fy.data();
+    int* __restrict to_column = x.data();
+    int* __restrict to_row = y.data();
+    T* __restrict out = weights.data();
     const T r = T(row), h = T(height), w = T(width);
     for (int i = 0; i < width; ++i) {
       T u = dx[i], v = dy[i];
@@ -100,10 +99,13 @@ struct Landing {
       u = inside ? u : T(0);
       v = inside ? v : T(0);
       const T floor_u = std::floor(u), floor_v = std::floor(v);
-      pfx[i] = u - floor_u;
-      pfy[i] = v - floor_v;
-      px[i] = i + int(floor_u);
-      py[i] = inside ? row + int(floor_v) : NOWHERE;
+      const T right = u - floor_u, lower = v - floor_v;
+      to_column[i] = i + int(floor_u) + 1;
+      to_row[i] = inside ? row + int(floor_v) : NOWHERE;
+      out[4 * i] = 1 - right;
+      out[4 * i + 1] = right;
+      out[4 * i + 2] = 1 - lower;
+      out[4 * i + 3] = lower;
     }
   }
 };
@@ -119,9 +121,10 @@ void measure_row(const T* dy, int row, int height, int width, int& first, int& l
   int low = INT_MAX, high = INT_MIN;
   const T r = T(row), h = T(height);
   for (int i = 0; i < width; ++i) {
-    const T to = r + dy[i];
-    const bool inside = (to > -1) & (to < h);
-    const int y = row + int(std::floor(inside ? dy[i] : T(0)));
+    T v = dy[i];
+    const bool inside = (r + v > -1) & (r + v < h);
+    v = inside ? v : T(0);
+    const int y = row + int(std::floor(v));
     low = std::min(low, inside ? y : INT_MAX);
     high = std::max(high, inside ? y : INT_MIN);
   }
@@ -135,25 +138,24 @@ class Ring {
  public:
   // `next` becomes, per source row, the first target row that it or a later one still reaches within `targets`.
   Ring(const int* first, const int* last, Rows sources, Rows targets, int row_length, std::vector<int>& next)
-      : row_length_(row_length), origin_(targets.begin) {
+      : origin_(targets.begin), rows_(targets.end - targets.begin) {
     next.assign(sources.end - sources.begin + 1, targets.end);
     for (int s = sources.end - 1; s >= sources.begin; --s)
       next[s - sources.begin] = std::min(next[s - sources.begin + 1], std::max(first[s], targets.begin));
-    int rows = 2, reached = targets.begin;
+    int slots = 2, reached = targets.begin;
     for (int s = sources.begin; s < sources.end; ++s) {
       if (last[s] != INT_MIN) reached = std::max(reached, std::min(last[s] + 1, targets.end - 1));
-      rows = std::max(rows, reached - next[s - sources.begin] + 1);
+      slots = std::max(slots, reached - next[s - sources.begin] + 1);
     }
-    int slots = 2;
-    while (slots < rows) slots *= 2;
-    mask_ = slots - 1;
-    cells_.resize(size_t(std::min(slots, targets.end - targets.begin)) * row_length);
+    cells_.resize(size_t(slots) * row_length);
+    for (size_t i = 0; i < rows_.size(); ++i) rows_[i] = cells_.data() + ptrdiff_t(i % slots) * row_length;
   }
-  T* row(int target) { return cells_.data() + ptrdiff_t((target - origin_) & mask_) * row_length_; }
+  // Pointers to the rows of cells by target row.
+  T* const* rows() { return rows_.data() - origin_; }
 
  private:
-  ptrdiff_t row_length_;
-  int origin_, mask_;
+  int origin_;
+  std::vector<T*> rows_;
   std::vector<T> cells_;
 };
 
@@ -172,22 +174,52 @@ bool pack_colors(const T* planes, ptrdiff_t plane, int width, T* cells) {
   return !strange;
 }
 
-// Adds one source row to the ring. With CAREFUL, cells of weight 0 are left alone: 0 * NaN would reach them.
-template <class T, int SIZE, bool CAREFUL>
-void splat_row(const Landing<T>& landing, const T* colors, int width, Rows targets, Ring<T>& ring) {
-  const int *px = landing.x.data(), *py = landing.y.data();
-  const T *pfx = landing.fx.data(), *pfy = landing.fy.data();
-  for (int i = 0; i < width; ++i) {
-    const int y = py[i];
+// Adds one source row to the ring. Mostly a pixel lands one cell right of the pixel before it: the two cells they share
+// are kept in registers.
+template <class T, int SIZE>
+void splat_row(const Landing<T>& landing, const T* colors, int width, Rows targets, T* const* rows) {
+  using Pixel = Cell<T, SIZE>;
+  const int *to_column = landing.x.data(), *to_row = landing.y.data();
+  const T* weights = landing.weights.data();
+  T nothing[4 * SIZE] = {};
+  T *upper = nothing, *lower = nothing + 2 * SIZE;  // the right cells of the last pixel, whose sums are these
+  Pixel upper_sum{}, lower_sum{};
+  for (int i = 0; i < width; ++i, colors += SIZE, weights += 4) {
+    const int y = to_row[i];
     if (y < targets.begin || y + 1 >= targets.end) continue;
-    const auto color = Cell<T, SIZE>::load(colors + ptrdiff_t(i) * SIZE);
-    const T fx = pfx[i], fy = pfy[i], gx = 1 - fx, gy = 1 - fy;
-    T* upper = ring.row(y) + ptrdiff_t(px[i] + 1) * SIZE;
-    T* lower = ring.row(y + 1) + ptrdiff_t(px[i] + 1) * SIZE;
-    const T weights[4] = {gx * gy, fx * gy, gx * fy, fx * fy};
-    T* const corners[4] = {upper, upper + SIZE, lower, lower + SIZE};
-    for (int k = 0; k < 4; ++k)
-      if (!CAREFUL || weights[k] > 0) color.add_to(corners[k], weights[k]);
+    T* const left_upper = rows[y] + ptrdiff_t(to_column[i]) * SIZE;
+    T* const left_lower = rows[y + 1] + ptrdiff_t(to_column[i]) * SIZE;
+    const Pixel color = Pixel::load(colors), left = color * weights[0], right = color * weights[1];
+    if (left_upper != upper) {
+      upper_sum.store(upper);
+      lower_sum.store(lower);
+      upper_sum = Pixel::load(left_upper);
+      lower_sum = Pixel::load(left_lower);
+    }
+    (upper_sum + left * weights[2]).store(left_upper);
+    (lower_sum + left * weights[3]).store(left_lower);
+    upper = left_upper + SIZE;
+    lower = left_lower + SIZE;
+    upper_sum = Pixel::load(upper) + right * weights[2];
+    lower_sum = Pixel::load(lower) + right * weights[3];
+  }
+  upper_sum.store(upper);
+  lower_sum.store(lower);
+}
+
+// The same for a row with NaN or Inf among its colours: cells of weight 0 are left alone, which 0 * NaN would reach.
+template <class T, int SIZE>
+void splat_strange_row(const Landing<T>& landing, const T* colors, int width, Rows targets, T* const* rows) {
+  for (int i = 0; i < width; ++i, colors += SIZE) {
+    const int y = landing.y[i];
+    if (y < targets.begin || y + 1 >= targets.end) continue;
+    const T* weights = landing.weights.data() + 4 * ptrdiff_t(i);
+    for (int corner = 0; corner < 4; ++corner) {
+      const int right = corner % 2, lower = corner / 2;
+      const T weight = weights[right] * weights[2 + lower];
+      T* cell = rows[y + lower] + ptrdiff_t(landing.x[i] + right) * SIZE;
+      if (weight > 0) (Cell<T, SIZE>::load(cell) + Cell<T, SIZE>::load(colors) * weight).store(cell);
+    }
   }
 }
 
@@ -207,8 +239,8 @@ struct Forward {
     T* __restrict out_coverage = coverage + n * plane + offset;
     const T* __restrict in = cells + SIZE;
     for (int i = 0; i < size.width; ++i) {
-      const T weight = in[i * SIZE + CHANNELS], divisor = weight + eps;
-      for (int c = 0; c < CHANNELS; ++c) out[c * plane + i] = in[i * SIZE + c] / divisor;
+      const T weight = in[i * SIZE + CHANNELS], inverse = weight > 0 ? 1 / (weight + eps) : T(0);
+      for (int c = 0; c < CHANNELS; ++c) out[c * plane + i] = in[i * SIZE + c] * inverse;
       out_coverage[i] = weight;
     }
   }
@@ -229,7 +261,7 @@ struct Forward {
     int done = targets.begin;
     const auto finish_until = [&](int end) {
       for (; done < end; ++done) {
-        T* cells = ring.row(done);
+        T* cells = ring.rows()[done];
         if (done >= band.begin && done < band.end) finish_row<CHANNELS>(cells, n, channel, done);
         std::fill(cells, cells + row_length, T(0));
       }
@@ -240,9 +272,9 @@ struct Forward {
       const T* dx = flow + 2 * n * plane + ptrdiff_t(s) * width;
       landing.compute(dx, dx + plane, s, size.height, width);
       if (pack_colors<T, CHANNELS>(planes + ptrdiff_t(s) * width, plane, width, colors.data()))
-        splat_row<T, SIZE, false>(landing, colors.data(), width, targets, ring);
+        splat_row<T, SIZE>(landing, colors.data(), width, targets, ring.rows());
       else
-        splat_row<T, SIZE, true>(landing, colors.data(), width, targets, ring);
+        splat_strange_row<T, SIZE>(landing, colors.data(), width, targets, ring.rows());
     }
     finish_until(band.end);
   }
@@ -280,7 +312,7 @@ struct Backward {
 
   // Per pixel the bilinear mean of its four cells, and the means' slopes times the colour.
   template <int SIZE>
-  void gather_row(const Landing<T>& landing, const T* colors, Ring<T>& ring, T* means, T* pulls_x, T* pulls_y) const {
+  void gather_row(const Landing<T>& landing, const T* colors, T* const* rows, T* means, T* pulls_x, T* pulls_y) const {
     using Pixel = Cell<T, SIZE>;
     for (int i = 0; i < size.width; ++i) {
       const ptrdiff_t at = ptrdiff_t(i) * SIZE;
@@ -289,15 +321,16 @@ struct Backward {
         for (T* out : {means, pulls_x, pulls_y}) Pixel{}.store(out + at);
         continue;
       }
-      const T fx = landing.fx[i], fy = landing.fy[i], gx = 1 - fx, gy = 1 - fy;
-      const T* upper = ring.row(y) + ptrdiff_t(landing.x[i] + 1) * SIZE;
-      const T* lower = ring.row(y + 1) + ptrdiff_t(landing.x[i] + 1) * SIZE;
-      const Pixel a = Pixel::load(upper), b = Pixel::load(upper + SIZE);
-      const Pixel c = Pixel::load(lower), d = Pixel::load(lower + SIZE);
+      const T* weights = landing.weights.data() + 4 * ptrdiff_t(i);
+      const T left = weights[0], right = weights[1], upper = weights[2], lower = weights[3];
+      const T* corner = rows[y] + ptrdiff_t(landing.x[i]) * SIZE;
+      const Pixel a = Pixel::load(corner), b = Pixel::load(corner + SIZE);
+      corner = rows[y + 1] + ptrdiff_t(landing.x[i]) * SIZE;
+      const Pixel c = Pixel::load(corner), d = Pixel::load(corner + SIZE);
       const Pixel color = Pixel::load(colors + at);
-      (a * (gx * gy) + b * (fx * gy) + c * (gx * fy) + d * (fx * fy)).store(means + at);
-      (((b - a) * gy + (d - c) * fy) * color).store(pulls_x + at);
-      (((c - a) * gx + (d - b) * fx) * color).store(pulls_y + at);
+      ((a * left + b * right) * upper + (c * left + d * right) * lower).store(means + at);
+      (((b - a) * upper + (d - c) * lower) * color).store(pulls_x + at);
+      (((c - a) * left + (d - b) * right) * color).store(pulls_y + at);
     }
   }
 
@@ -340,14 +373,14 @@ struct Backward {
     for (int s = band.begin; s < band.end; ++s) {
       filled = std::max(filled, next[s - band.begin]);
       for (; last[s] != INT_MIN && filled <= last[s] + 1; ++filled) {
-        T* cells = ring.row(filled);
+        T* cells = ring.rows()[filled];
         if (filled < 0 || filled >= height) std::fill(cells, cells + row_length, T(0));
         else fill_row<CHANNELS>(cells, n, channel, filled);
       }
       const T* dx = flow + 2 * n * plane + ptrdiff_t(s) * width;
       landing.compute(dx, dx + plane, s, height, width);
       pack_colors<T, CHANNELS>(planes + ptrdiff_t(s) * width, plane, width, colors.data());
-      gather_row<SIZE>(landing, colors.data(), ring, means.data(), pulls_x.data(), pulls_y.data());
+      gather_row<SIZE>(landing, colors.data(), ring.rows(), means.data(), pulls_x.data(), pulls_y.data());
       write_row<CHANNELS>(means.data(), pulls_x.data(), pulls_y.data(), n, channel, s);
     }
   }

@@ -1,0 +1,104 @@
+"""The frontalizer's generator: regress a warp field, move the pixels, fill what stays empty. Thesis section 3.3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from deformcli.models.gated import GatedUNet
+from deformcli.models.unet import UNet
+from deformcli.warp import backward_warp, forward_warp, mesh_grid
+from deformcli.warp.fill import pyramid_fill
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Architecture of the generator; the defaults are the thesis's."""
+
+    regressor_widths: tuple[int, ...] = (12, 24, 48, 96, 160, 160)  # feature maps per level of the U-Net
+    inpainter_widths: tuple[int, ...] = (48, 96, 176)  # gated feature maps at full, half, quarter resolution
+    sampler: str = "forward"  # forward or backward (the BKWD ablation)
+    unshuffle: int = 1  # networks work at 1 / unshuffle of the resolution
+    supersample: int = 1  # the splat works at this many times the resolution
+    visibility: bool = False  # regress beside the flow which pixels belong on the frontal view
+    compose: bool = False  # keep the warped pixels and add to them, instead of redrawing the picture
+
+
+class Frontalized(NamedTuple):
+    """What the generator makes of a batch; images in [-1, 1]."""
+
+    flow: Tensor  # (N, 2, H, W) in pixels
+    visibility: Tensor | None  # (N, 1, H, W) logits
+    warped: Tensor  # (N, 3, H, W), 0 in holes
+    known: Tensor  # (N, 1, H, W), 0 = hole; between 0 and 1 where a pixel is barely covered, if composing
+    output: Tensor  # (N, 3, H, W)
+
+
+class Generator(nn.Module):
+    """Turned face (N, 3, H, W) in [-1, 1] -> `Frontalized`. H and W multiples of 32 * unshuffle."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        shuffled = config.unshuffle**2
+        inpainter_inputs, inpainter_outputs = (10, 3) if config.compose else (6, 3)
+        self.regressor = UNet(5 * shuffled, (2 + config.visibility) * shuffled, config.regressor_widths)
+        self.inpainter = GatedUNet(inpainter_inputs * shuffled, inpainter_outputs * shuffled, config.inpainter_widths)
+        if config.compose:
+            nn.init.zeros_(self.inpainter.head.weight)
+            nn.init.zeros_(self.inpainter.head.bias)
+
+    def forward(self, image: Tensor) -> Frontalized:
+        mesh = mesh_grid(*image.shape[2:], device=image.device, dtype=image.dtype).expand(image.shape[0], -1, -1, -1)
+        regressed = self._run(self.regressor, torch.cat([image, mesh], 1)).float()
+        flow = regressed[:, :2] * (image.shape[-1] / 4)
+        visibility = regressed[:, 2:] if self.config.visibility else None
+
+        if self.config.compose:
+            warped, known = soft_warp(image.float(), flow, visibility, self.config)
+            output = self._compose(warped, known, mesh)
+        else:
+            warped, coverage = sample(image.float(), flow, self.config.sampler)
+            known = (coverage > 0).float()
+            output = self._run(self.inpainter, torch.cat([warped, 1 - known, mesh], 1)).float().tanh()
+        return Frontalized(flow, visibility, warped, known, output)
+
+    def _compose(self, warped: Tensor, known: Tensor, mesh: Tensor) -> Tensor:
+        """known * warped + (1 - known) * fill + residual; the fill is the mirrored half where that is known."""
+        mirrored, mirrored_known = warped.flip(-1), known.flip(-1)
+        both = known + (1 - known) * mirrored_known
+        fill = pyramid_fill(known * warped + (1 - known) * mirrored, (both > 0.5).to(both.dtype))
+        base = known * warped + (1 - known) * fill
+        inputs = torch.cat([base, known, mirrored, mirrored_known, mesh], 1)
+        return base + self._run(self.inpainter, inputs).float()
+
+    def _run(self, network: nn.Module, x: Tensor) -> Tensor:
+        factor = self.config.unshuffle
+        return F.pixel_shuffle(network(F.pixel_unshuffle(x, factor)), factor)
+
+
+def sample(image: Tensor, flow: Tensor, sampler: str) -> tuple[Tensor, Tensor]:
+    """Warp with the sampler of the config: "forward" or "backward"."""
+    return (forward_warp if sampler == "forward" else backward_warp)(image, flow)
+
+
+def soft_warp(image: Tensor, flow: Tensor, visibility: Tensor | None, config: GeneratorConfig) -> tuple[Tensor, Tensor]:
+    """Warp only what is visible, at a finer grid: (warped (N, 3, H, W), known (N, 1, H, W) in 0..1).
+
+    Every pixel is splatted with its visibility as weight, so that background does not blend into the face.
+    """
+    weight = torch.ones_like(image[:, :1]) if visibility is None else visibility.sigmoid()
+    layers = torch.cat([image * weight, weight], 1)
+    factor = config.supersample
+    if factor > 1:
+        size = [side * factor for side in image.shape[2:]]
+        layers = F.interpolate(layers, size, mode="bilinear", align_corners=False)
+        flow = F.interpolate(flow, size, mode="bilinear", align_corners=False) * factor
+    moved, coverage = sample(layers, flow, config.sampler)
+    moved = F.avg_pool2d(moved * coverage.clamp(max=1), factor)  # a cell counts once, however often it was hit
+    colors, known = moved[:, :3], moved[:, 3:]
+    return colors / (known + 1e-4), known.clamp(0, 1)

@@ -1,0 +1,180 @@
+"""Training the frontalizer: the losses of section 3.3, and what goes beyond them in the preset `best`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from deformcli import losses
+from deformcli.data.rotated import RotatedPhotos
+from deformcli.engine.recipe import Batch, Recipe, TrainingConfig
+from deformcli.errors import UsageError
+from deformcli.models.discriminators import FacePatchDiscriminator, GapDiscriminator
+from deformcli.models.embedders import MobileFaceNet, load_frozen
+from deformcli.warp import flow_to_rgb
+
+from .networks import Frontalized, Generator, GeneratorConfig
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the loss terms; the defaults are the thesis's (section 4.1.2)."""
+
+    pix1: float = 0.1  # L1 of the warped picture on known pixels
+    rigidity: float = 0.01  # springs between neighbouring pixels
+    pix2: float = 1.0  # L1 of the output
+    adversarial: float = 0.1  # fool the patch discriminator (3.11)
+    gap: float = 0.05  # fool the gap discriminator
+    identity: float = 0.1  # remain the same person; needs identity_weights
+    flow: float = 0.0  # L1 to the exact flow, where the data carries it
+    visibility: float = 0.0  # cross-entropy of the visibility to the exact one
+    gradient: float = 0.0  # L1 of the output's edges
+    background: float = 1.0  # weight of pixels off the head in the pixel losses
+
+
+@dataclass(frozen=True)
+class FrontalizeConfig:
+    """Everything that defines a run."""
+
+    training: TrainingConfig = TrainingConfig()
+    generator: GeneratorConfig = GeneratorConfig()
+    losses: LossWeights = LossWeights()
+    max_yaw: float = 90.0  # largest turn of the inputs in degrees
+    identity_weights: str = ""  # file of MobileFaceNet weights for the identity loss; without it the term is 0
+
+
+THESIS = FrontalizeConfig()
+BEST = FrontalizeConfig(
+    training=TrainingConfig(
+        steps=20_000,
+        batch_size=16,
+        generator_lr=6e-4,
+        discriminator_lr=1e-4,
+        warmup=100,
+        decay=True,
+        adversarial_from=15_000,
+        ema=0.998,
+        clip=1.0,
+    ),
+    generator=GeneratorConfig(
+        regressor_widths=(32, 64, 96, 128, 160),
+        inpainter_widths=(32, 64, 96),
+        unshuffle=2,
+        supersample=2,
+        visibility=True,
+        compose=True,
+    ),
+    losses=LossWeights(
+        pix1=0.1, rigidity=0.02, adversarial=0.02, gap=0.02, identity=0.5, flow=2.0, visibility=0.2, gradient=0.5,
+        background=0.3,
+    ),
+    max_yaw=75.0,
+)  # fmt: skip
+
+
+class FrontalizeRecipe(Recipe):
+    """Turned face -> frontal face."""
+
+    name = "frontalize"
+    presets: ClassVar[Mapping[str, FrontalizeConfig]] = {
+        "best": BEST,
+        "fw-gap": THESIS,
+        "fw": replace(THESIS, losses=replace(THESIS.losses, gap=0.0)),
+        "bkwd": replace(THESIS, generator=GeneratorConfig(sampler="backward"), losses=replace(THESIS.losses, gap=0.0)),
+    }
+
+    def __init__(self, config: FrontalizeConfig) -> None:
+        torch.manual_seed(config.training.seed)
+        self.config = config
+        self.generator = Generator(config.generator)
+        self.discriminators = nn.ModuleDict()
+        if config.losses.adversarial:
+            self.discriminators["patch"] = FacePatchDiscriminator()
+        if config.losses.gap:
+            self.discriminators["gap"] = GapDiscriminator()
+        self.embedder: nn.Module | None = None
+        if config.losses.identity and config.identity_weights:
+            self.embedder = load_frozen(MobileFaceNet(), Path(config.identity_weights))
+
+    def dataset(self, sources: Sequence[tuple[str, Path]], split: str, length: int = 0) -> Dataset:
+        if {kind for kind, _ in sources} != {"rotated"}:
+            raise UsageError("frontalize needs photos with face meshes", "use --data rotated:PATH with a facemesh.npz")
+        roots = [root for _, root in sources]
+        training = self.config.training
+        return RotatedPhotos(roots, training.size, split, training.seed, length, self.config.max_yaw)
+
+    def generator_losses(self, batch: Batch, adversarial: bool) -> tuple[dict[str, Tensor], Frontalized]:
+        weights, target = self.config.losses, batch["target"]
+        made = self.generator(batch["image"])
+        care = weights.background + (1 - weights.background) * batch["face"]
+        terms = {
+            "pix1": weights.pix1 * losses.pixel_loss(made.warped, target, made.known * care),
+            "rigidity": weights.rigidity * losses.rigidity_loss(made.flow),
+            "pix2": weights.pix2 * losses.pixel_loss(made.output, target, care),
+        }
+        if weights.gradient:
+            terms["gradient"] = weights.gradient * losses.gradient_loss(made.output, target, care)
+        if weights.flow:
+            terms["flow"] = weights.flow * losses.flow_loss(made.flow, batch["flow"], batch["seen"])
+        if weights.visibility and made.visibility is not None:
+            terms["visibility"] = weights.visibility * F.binary_cross_entropy_with_logits(made.visibility, batch["seen"])
+        if self.embedder is not None:
+            terms["identity"] = weights.identity * self._identity(made.output, target)
+        if adversarial:
+            terms |= self._fooling(made)
+        return terms, made
+
+    def _identity(self, output: Tensor, target: Tensor) -> Tensor:
+        """On half of the batch: the embedder costs as much as the generator."""
+        half = max(1, len(output) // 2)
+        with torch.no_grad():
+            wanted = self.embedder(losses.face_view(target[:half]))
+        return losses.cosine_identity_loss(self.embedder(losses.face_view(output[:half])).float(), wanted.float())
+
+    def _fooling(self, made: Frontalized) -> dict[str, Tensor]:
+        weights, terms = self.config.losses, {}
+        if "patch" in self.discriminators:
+            judgement = self.discriminators["patch"](made.output).float()
+            terms["adversarial"] = weights.adversarial * losses.fooling_loss(judgement)
+        if "gap" in self.discriminators:
+            guess = self.discriminators["gap"](made.output).float()
+            terms["gap"] = weights.gap * losses.gap_fooling_loss(guess, made.known.detach())
+        return terms
+
+    def discriminator_losses(self, batch: Batch, made: Frontalized) -> dict[str, Tensor]:
+        output, terms = made.output.detach(), {}
+        if "patch" in self.discriminators:
+            judge = self.discriminators["patch"]
+            terms["patch_loss"] = losses.real_fake_loss(judge(batch["target"]).float(), judge(output).float())
+        if "gap" in self.discriminators:
+            terms["gap_loss"] = losses.gap_loss(self.discriminators["gap"](output).float(), made.known.detach())
+        return terms
+
+    def predict(self, batch: Batch) -> Tensor:
+        return self.generator(batch["image"]).output.clamp(-1, 1)
+
+    def target(self, batch: Batch) -> Tensor:
+        return batch["target"]
+
+    def baselines(self) -> Mapping[str, Callable[[Batch], Tensor]]:
+        return {"copy the input": lambda batch: batch["image"]}
+
+    def groups(self, batch: Batch) -> list[str]:
+        return [f"{int(yaw):+d}" for yaw in batch["yaw"]]
+
+    def pictures(self, batch: Batch, made: Frontalized) -> dict[str, Tensor]:
+        return {
+            "input": batch["image"],
+            "flow": flow_to_rgb(made.flow),
+            "warped": made.warped,
+            "known": made.known.expand(-1, 3, -1, -1) * 2 - 1,
+            "output": made.output,
+            "target": batch["target"],
+        }

@@ -1,0 +1,10 @@
+"""`deform inpaint`: fill what a mask hides. Light: torch is imported when the command runs."""
+
+from collections.abc import Mapping
+
+import deformcli
+
+
+@deformcli.hookimpl
+def register_recipes() -> Mapping[str, str]:
+    return {"inpaint": "deform_inpaint.recipe:InpaintRecipe"}

@@ -1,0 +1,103 @@
+"""The inpainter's generator: K warp fields, moved pixels, and a mixture of what arrived. Thesis section 3.4."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from deformcli.models.gated import GatedUNet
+from deformcli.models.hourglass import ResidualHourglass
+from deformcli.warp import backward_warp, forward_warp, nearest_fill, smooth_fill
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Architecture of the generator; the defaults are the thesis's."""
+
+    architecture: str = "warps"  # warps (the thesis's) or gated (the GatedConvNet baseline)
+    flows: int = 10  # K, the number of warp fields
+    regressor_width: int = 37  # feature maps at full resolution, twice that below
+    merger_width: int = 148  # likewise; the thesis's is 4 times the regressor's
+    residual_blocks: int = 12  # residual blocks in the middle of both
+    gated_widths: tuple[int, ...] = (48, 96, 176)  # feature maps of the gated baseline
+    sampler: str = "forward"  # forward or backward (the BKWD ablation)
+    unshuffle: int = 1  # networks work at 1 / unshuffle of the resolution
+    smooth: bool = False  # warp a smoothly filled picture, which is a candidate itself and the mixture's start
+    residual: bool = False  # let the merger add to the mixture
+
+
+class Inpainted(NamedTuple):
+    """What the generator makes of a batch; images in [-1, 1]."""
+
+    flows: Tensor | None  # (N, K, 2, H, W) in pixels
+    candidates: Tensor | None  # (N, candidates, 3, H, W)
+    mixture: Tensor | None  # (N, candidates, H, W), sums to 1
+    output: Tensor  # (N, 3, H, W)
+
+
+class Generator(nn.Module):
+    """Image (N, 3, H, W) in [-1, 1] and known (N, 1, H, W) -> `Inpainted`. H and W multiples of 4 * unshuffle."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        shuffled = config.unshuffle**2
+        if config.architecture == "gated":
+            self.gated = GatedUNet(4 * shuffled, 3 * shuffled, config.gated_widths)
+            return
+        candidates = config.flows + (2 if config.smooth else 1)
+        outputs = candidates + (3 if config.residual else 0)
+        self.regressor = ResidualHourglass(
+            4 * shuffled, 2 * config.flows * shuffled, config.regressor_width, config.residual_blocks
+        )
+        self.merger = ResidualHourglass(
+            (3 * candidates + 1) * shuffled, outputs * shuffled, config.merger_width, config.residual_blocks
+        )
+
+    def forward(self, image: Tensor, known: Tensor) -> Inpainted:
+        if self.config.architecture == "gated":
+            output = self._run(self.gated, torch.cat([image * known, known], 1)).float().tanh()
+            return Inpainted(None, None, None, output)
+        base = smooth_fill(image, known) if self.config.smooth else image * known
+        flows = self._flows(base, known)
+        candidates = torch.cat([self._fixed_candidates(base, known), self._warps(base, known, flows)], 1)
+        merged = self._run(self.merger, torch.cat([candidates.flatten(1, 2), known], 1)).float()
+
+        count = candidates.shape[1]
+        logits = merged[:, :count]
+        if self.config.smooth:  # begin as the smooth fill, whatever the networks say at first
+            logits = torch.cat([logits[:, :1] + 4.0, logits[:, 1:]], 1)
+        mixture = logits.softmax(1)  # (N, candidates, H, W)
+        output = (candidates * mixture[:, :, None]).sum(1)
+        if self.config.residual:
+            output = output + merged[:, count:]
+        return Inpainted(flows, candidates, mixture, output)
+
+    def _flows(self, base: Tensor, known: Tensor) -> Tensor:
+        regressed = self._run(self.regressor, torch.cat([base, known], 1)).float()
+        return regressed.unflatten(1, (self.config.flows, 2)) * (base.shape[-1] / 8)  # (N, K, 2, H, W)
+
+    def _fixed_candidates(self, base: Tensor, known: Tensor) -> Tensor:
+        if not self.config.smooth:
+            return base[:, None]
+        return torch.stack([base, nearest_fill(base, known)], 1)  # (N, 2, 3, H, W)
+
+    def _warps(self, base: Tensor, known: Tensor, flows: Tensor) -> Tensor:
+        """K warps of the base with their holes filled: (N, K, 3, H, W)."""
+        n, k = flows.shape[:2]
+        sources = base.float().repeat_interleave(k, 0)
+        warp = forward_warp if self.config.sampler == "forward" else backward_warp
+        warped, coverage = warp(sources, flows.flatten(0, 1))
+        if self.config.smooth:
+            warped = torch.where(coverage > 0, warped, sources)
+        else:
+            warped = nearest_fill(warped, coverage)
+        return warped.unflatten(0, (n, k))
+
+    def _run(self, network: nn.Module, x: Tensor) -> Tensor:
+        factor = self.config.unshuffle
+        return F.pixel_shuffle(network(F.pixel_unshuffle(x, factor)), factor)

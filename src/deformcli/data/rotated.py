@@ -1,0 +1,294 @@
+"""Near-frontal photos turned in 2.5D: the turned view is the input, the photo the target, the exact flow is known.
+
+Lengths are in crop units: the eyes lie `EYES_TO_MOUTH` above the mouth and at a third of a crop `CROP` wide, which is
+how MTCNN's box frames a frontal face. All views are computed on a square `WORLD` units wide around the crop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from deformcli.errors import UsageError
+from deformcli.warp import forward_warp, mesh_grid
+from deformcli.warp.fill import pyramid_fill
+
+from .augment import degrade
+from .folder import read_rgb
+from .splits import is_held_out
+
+CROP, WORLD, EYES_TO_MOUTH = 128, 224, 42.0
+CELLS = 2 * WORLD  # the surface is turned on a grid twice as fine, so that stretched parts stay closed at 128 pixels
+EYES = np.array([CROP / 2, CROP * 0.33])  # where the eyes' middle lies in a frontal crop
+MARGIN = (WORLD - CROP) / 2
+PHOTO_SCALE = 1.5  # pixels kept per crop unit
+AXIS_DEPTH = -40.0  # the head turns about a vertical axis this far behind the middle of the mesh
+SILHOUETTE_DEPTH = -50.0  # the rim of the head as seen from the front: about the plane of the ears
+BACKGROUND_DEPTH = -75.0
+
+EYE_CORNERS = ((33, 133), (362, 263))  # image left, image right
+MOUTH_CORNERS = (61, 291)
+FACE_RING = (
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+)  # fmt: skip
+
+
+class Head(NamedTuple):
+    """A photo laid out in the world frame: what is needed to turn it."""
+
+    photo: Tensor  # (3, S, S) uint8, S = WORLD * PHOTO_SCALE
+    depth: Tensor  # (CELLS, CELLS), toward the camera, 0 in the middle of the mesh
+    weight: Tensor  # (CELLS, CELLS), 1 on the head, falling to 0 on the background, which does not turn
+    mesh: np.ndarray  # (468, 3) world x, y and depth
+
+
+def _eyes_and_mouth(mesh: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    left, right = (mesh[list(pair), :2].mean(0) for pair in EYE_CORNERS)
+    return left, right, mesh[list(MOUTH_CORNERS), :2].mean(0)
+
+
+def _to_world(points: np.ndarray) -> np.ndarray:
+    """Similarity (2, 3) from photo pixels to the world: eyes level and at EYES, eye-to-mouth distance fixed."""
+    left, right, mouth = _eyes_and_mouth(points)
+    middle = (left + right) / 2
+    angle = np.arctan2(*(right - left)[::-1])
+    scale = EYES_TO_MOUTH / np.linalg.norm(mouth - middle)
+    rotation = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    return np.concatenate([rotation, (EYES + MARGIN - rotation @ middle)[:, None]], 1)
+
+
+def _thin_plate(at: np.ndarray, values: np.ndarray, query: np.ndarray, stiffness: float = 1.0) -> np.ndarray:
+    """Smooth surface through scattered values (Duchon's thin-plate spline), evaluated at `query` (M, 2)."""
+
+    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        squared = ((a[:, None] - b[None]) ** 2).sum(-1)
+        return squared * np.log(squared + 1e-9) / 2
+
+    def affine(a: np.ndarray) -> np.ndarray:
+        return np.concatenate([np.ones((len(a), 1)), a], 1)
+
+    system = np.zeros((len(at) + 3, len(at) + 3))
+    system[:-3, :-3] = kernel(at, at) + stiffness * np.eye(len(at))
+    system[:-3, -3:], system[-3:, :-3] = affine(at), affine(at).T
+    solution = np.linalg.solve(system, np.concatenate([values, np.zeros(3)]))
+    return kernel(query, at) @ solution[:-3] + affine(query) @ solution[-3:]
+
+
+def _outline(mesh: np.ndarray, grow: float) -> np.ndarray:
+    """The head's outline seen from the front: the face ring, widened for ears, heightened for hair and skull."""
+    ring = mesh[list(FACE_RING), :2]
+    centre = ring.mean(0)
+    offset = ring - centre
+    stretch = np.where(offset[:, 1:] < 0, [[1.17, 1.42]], [[1.17, 1.12]])
+    return centre + offset * stretch * grow
+
+
+def _coverage_of(polygon: np.ndarray, blur: float) -> np.ndarray:
+    mask = np.zeros((WORLD, WORLD), np.float32)
+    cv2.fillPoly(mask, [np.round(polygon * 8).astype(np.int32)], 1.0, shift=3)
+    return cv2.resize(cv2.GaussianBlur(mask, (0, 0), blur), (CELLS, CELLS), interpolation=cv2.INTER_LINEAR)
+
+
+def lay_out(picture: np.ndarray, points: np.ndarray) -> Head:
+    """Bring a photo (H, W, 3) and its 468-point mesh (pixels, z smaller = nearer) into the world frame."""
+    to_world = _to_world(points)
+    scale = float(np.linalg.norm(to_world[:, 0]))
+    mesh = np.concatenate([points[:, :2] @ to_world[:, :2].T + to_world[:, 2], -scale * points[:, 2:]], 1)
+    mesh[:, 2] -= mesh[:, 2].mean()
+
+    matrix = to_world * PHOTO_SCALE
+    matrix[:, 2] += to_world[:, :2] @ [0.5, 0.5] * PHOTO_SCALE - 0.5  # mesh pixels have their centre at (0.5, 0.5)
+    side = round(WORLD * PHOTO_SCALE)
+    photo = cv2.warpAffine(picture, matrix, (side, side), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+
+    rims = [_outline(mesh, grow) for grow in (1.0, 1.25)]
+    anchors = np.concatenate([mesh[:, :2], *rims])
+    depths = np.concatenate([mesh[:, 2], *(np.full(len(rim), SILHOUETTE_DEPTH) for rim in rims)])
+    coarse = WORLD // 4
+    axis = (np.arange(coarse) + 0.5) * 4
+    query = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
+    depth = _thin_plate(anchors / WORLD, depths, query / WORLD, 1e-4).reshape(coarse, coarse)
+    depth = cv2.resize(depth.clip(SILHOUETTE_DEPTH - 6, 80), (CELLS, CELLS), interpolation=cv2.INTER_CUBIC)
+    depth = cv2.GaussianBlur(depth, (0, 0), 6.0)  # the cheek's rim is too steep for the coarse grid
+
+    weight = _coverage_of(rims[1], 9.0).clip(0, 1)
+    return Head(
+        torch.from_numpy(photo).permute(2, 0, 1).contiguous(),
+        torch.from_numpy(depth).float(),
+        torch.from_numpy(weight).float(),
+        mesh,
+    )
+
+
+def turn(head: Head, yaw: float, pitch: float, roll: float, cells: int = CELLS) -> tuple[Tensor, Tensor, np.ndarray]:
+    """Turn the head by angles in degrees (yaw > 0: nose toward image right; pitch > 0: up; roll > 0: clockwise).
+
+    Returns, all in the world frame: `displacement` (2, cells, cells) from each point of the turned view to the photo's
+    point seen there; `seen` (cells, cells), 1 where that is a surface of the photo rather than a guess across a gap;
+    the turned mesh (468, 2). `cells` divides CELLS.
+    """
+    coarser = CELLS // cells
+    weight, depth = head.weight[::coarser, ::coarser], head.depth[::coarser, ::coarser]
+    axis = (torch.arange(cells) * coarser + 0.5) * (WORLD / CELLS)
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    pivot = head.mesh[:, :2].mean(0)
+    rotation = _rotation(yaw, pitch, roll)
+    relative = torch.stack([x - pivot[0], y - pivot[1], depth - AXIS_DEPTH])
+    turned = torch.einsum("ij,jhw->ihw", torch.from_numpy(rotation).float(), relative)
+    flow = (turned[:2] - relative[:2]) * weight
+    depth = turned[2] * weight + (BACKGROUND_DEPTH - AXIS_DEPTH) * (1 - weight)
+
+    in_cells = flow * (cells / WORLD)
+    hidden = depth < _nearest_depth(in_cells, depth) - 8.0
+    in_cells = in_cells.masked_fill(hidden, torch.nan)  # a pixel without a finite flow is dropped by the warp
+    displacement, coverage = forward_warp(-flow[None], in_cells[None])
+    seen = (coverage > 0.1).float()
+    displacement = pyramid_fill(displacement, seen)[0]
+    seen = F.max_pool2d(seen, 3, 1, 1)  # gaps of a stretched surface are no gaps in it
+    mesh = (head.mesh - [*pivot, AXIS_DEPTH]) @ rotation.T + [*pivot, AXIS_DEPTH]
+    return displacement, seen[0, 0], mesh[:, :2]
+
+
+def _rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
+    """(3, 3) for coordinates x right, y down, z toward the camera."""
+    a, b, c = np.radians([yaw, pitch, roll])
+    about_y = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
+    about_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
+    about_z = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
+    return about_z @ about_x @ about_y
+
+
+def _nearest_depth(flow: Tensor, depth: Tensor) -> Tensor:
+    """Largest depth (nearest to the camera) around the cell where each cell (S, S) lands: a z-buffer."""
+    side = depth.shape[0]
+    row, column = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    x = (column + flow[0].round().long()).clamp(0, side - 1)
+    y = (row + flow[1].round().long()).clamp(0, side - 1)
+    cell = (y * side + x).flatten()
+    buffer = torch.full((side * side,), -1e4).scatter_reduce(0, cell, depth.flatten(), "amax")
+    buffer = F.max_pool2d(buffer.view(1, 1, side, side), 5, 1, 2)
+    return buffer.flatten()[cell].view(side, side)
+
+
+def _framing(mesh: np.ndarray, rng: np.random.Generator | None) -> tuple[float, np.ndarray]:
+    """Side and top left corner of the crop a detector would make of the turned face, jittered if `rng` is given."""
+    left, right, mouth = _eyes_and_mouth(mesh)
+    eyes = (left + right) / 2
+    side = CROP * float(np.linalg.norm(mouth - eyes)) / EYES_TO_MOUTH
+    centre_x = (mesh[:, 0].min() + mesh[:, 0].max()) / 2
+    corner = np.array([centre_x - side / 2, eyes[1] - 0.33 * side])
+    if rng is not None:
+        grown = side * float(np.clip(1 + rng.normal(0, 0.08), 0.8, 1.25))
+        corner = corner + (side - grown) / 2 + rng.normal(0, 0.025, 2) * side
+        side = grown
+    return side, corner
+
+
+class Pair(NamedTuple):
+    """A turned view and its photo; sizes in pixels of `size`."""
+
+    image: Tensor  # (3, S, S) in [-1, 1]
+    target: Tensor  # (3, S, S) in [-1, 1]
+    flow: Tensor  # (2, S, S) forward flow from image to target
+    seen: Tensor  # (1, S, S) 1 where the flow is exact
+    face: Tensor  # (1, S, S) in the target: 1 on the head, 0 on the background
+
+
+def make_pair(head: Head, yaw: float, pitch: float, roll: float, size: int, rng: np.random.Generator | None) -> Pair:
+    """Turn a head and crop both views as a detector would; `rng` jitters the input's framing."""
+    displacement, seen, mesh = turn(head, yaw, pitch, roll, CELLS if size > CROP / 2 else WORLD)
+    side, corner = _framing(mesh, rng)
+    pixel = (mesh_grid(size, size, dtype=torch.float32) * (size - 1) / size + 1) / 2  # (1, 2, S, S) centres in 0..1
+    world = pixel * side + torch.from_numpy(corner).float().view(1, 2, 1, 1)
+    here = _sample(torch.cat([displacement, seen[None]])[None], world)
+    source = world + here[:, :2]  # where in the photo each pixel of the turned view comes from
+    frontal = pixel * CROP + MARGIN
+
+    flow = ((source - MARGIN) / CROP - pixel) * size
+    photo = head.photo.float()[None] / 127.5 - 1
+    # A photo pixel is narrower than a crop pixel at small sizes: average first, then sample.
+    photo = F.interpolate(photo, scale_factor=min(1.0, size / CROP / PHOTO_SCALE), mode="area") if size < CROP else photo
+    return Pair(
+        image=_sample(photo, source)[0],
+        target=_sample(photo, frontal)[0],
+        flow=flow[0],
+        seen=(here[0, 2:] > 0.5).float(),
+        face=_sample(head.weight[None, None], frontal)[0],
+    )
+
+
+def _sample(image: Tensor, world: Tensor) -> Tensor:
+    """Values of `image` (1, C, S, S), which spans the world, at world positions (1, 2, H, W)."""
+    return F.grid_sample(image, (world / WORLD * 2 - 1).movedim(1, -1), padding_mode="border", align_corners=False)
+
+
+class RotatedPhotos(Dataset):
+    """Pairs from photos with a `facemesh.npz` beside them: dict of `Pair`'s fields and "yaw" in degrees.
+
+    Item i is a function of (seed, i) alone. Training draws yaw up to `max_yaw` either way, small pitch and roll, flips
+    and degradations of the input; the test split turns every held-out photo by each of TEST_YAWS.
+    """
+
+    TEST_YAWS = (-75, -60, -45, -30, -15, 15, 30, 45, 60, 75)
+
+    def __init__(self, roots: Sequence[Path], size: int, split: str, seed: int, length: int = 0, max_yaw: float = 75.0):
+        self.photos = [photo for root in roots for photo in _photos(root, split)]
+        self.size, self.train, self.seed, self.max_yaw = size, split == "train", seed, max_yaw
+        self.length = length or len(self.photos) * len(self.TEST_YAWS)
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng((self.seed, index))
+        if not self.train:
+            photo, yaw = divmod(index, len(self.TEST_YAWS))
+            pair = make_pair(_head(*self.photos[photo]), self.TEST_YAWS[yaw], 0.0, 0.0, self.size, None)
+            return {**pair._asdict(), "yaw": torch.tensor(float(self.TEST_YAWS[yaw]))}
+
+        head = _head(*self.photos[int(rng.integers(len(self.photos)))])
+        yaw = rng.uniform(-self.max_yaw, self.max_yaw)
+        pitch, roll = rng.normal(0, 6.0), rng.normal(0, 3.0)
+        pair = make_pair(head, yaw, pitch, roll, self.size, rng)
+        if rng.random() < 0.5:
+            pair, yaw = _flip(pair), -yaw
+        pair = pair._replace(image=degrade(pair.image, rng))
+        return {**pair._asdict(), "yaw": torch.tensor(float(yaw))}
+
+
+def _flip(pair: Pair) -> Pair:
+    flipped = Pair(*(part.flip(-1) for part in pair))
+    return flipped._replace(flow=flipped.flow * flipped.flow.new_tensor([-1.0, 1.0]).view(2, 1, 1))
+
+
+def _photos(root: Path, split: str) -> list[tuple[Path, bytes]]:
+    """Usable photos of a split: near-frontal, with a trustworthy mesh. Raises UsageError if there is none."""
+    meshes = root / "facemesh.npz"
+    if not meshes.is_file():
+        raise UsageError(f"{root}: no facemesh.npz there", "name a folder of photos with their 468-point meshes")
+    data = np.load(meshes, allow_pickle=False)
+    yaw, pitch, _ = np.abs(data["yaw_pitch_roll_2d"]).T
+    usable = (yaw <= 12) & (pitch < 22) & (data["spread"] < 0.1)
+    kept = [
+        (root / str(name), points.astype(np.float32).tobytes())
+        for name, points, good in zip(data["name"], data["points"], usable, strict=True)
+        if good and is_held_out(str(name)) == (split == "test")
+    ]
+    if not kept:
+        raise UsageError(f"{root}: no near-frontal photo for the {split} split", "add photos and their meshes")
+    return kept
+
+
+@lru_cache(maxsize=1200)
+def _head(path: Path, points: bytes) -> Head:
+    return lay_out(read_rgb(path), np.frombuffer(points, np.float32).reshape(468, 3).astype(np.float64))

@@ -1,0 +1,102 @@
+"""Checkpoints and exported weights: one safetensors file each, written beside its name and renamed into place."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from deformcli.errors import UsageError, WeightsError
+
+FORMAT = "deform-1"
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Write tensors and a JSON description atomically; a crash leaves the old file or the new one, never half."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        contiguous = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+        save_file(contiguous, temporary, {"format": FORMAT, "about": json.dumps(about)})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read back what `save_tensors` wrote. Raises WeightsError if it is missing, damaged or of another kind."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: not a weights file ({error})", "name a .safetensors file written by deform") from error
+    if metadata.get("format") != FORMAT:
+        raise WeightsError(f"{path}: holds no deform network", "name a .safetensors file written by deform")
+    return tensors, json.loads(metadata["about"])
+
+
+def export_generator(path: Path, generator: nn.Module, task: str, config: Mapping[str, Any], steps: int) -> None:
+    """Write a generator for use: float16, its config and task beside the tensors."""
+    state = {k: v.half() if v.is_floating_point() else v for k, v in generator.state_dict().items()}
+    save_tensors(path, state, {"task": task, "config": dict(config), "steps": steps})
+
+
+def load_generator(path: Path, task: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """State (float32) and config of an exported generator. Raises WeightsError if it belongs to another task."""
+    tensors, about = load_tensors(path)
+    if about.get("task") != task or "config" not in about:
+        raise WeightsError(f"{path}: is a network for {about.get('task')}, not {task}", f"use weights of {task}")
+    return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, about["config"]
+
+
+def fill_network(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Load a state dict. Raises WeightsError naming the file if it does not fit the architecture."""
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise WeightsError(f"{path}: does not fit the network ({reason})", "it belongs to another version") from error
+
+
+def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """An optimizer's state as flat tensors: "0.exp_avg" and so on."""
+    return {f"{i}.{key}": value for i, part in optimizer.state_dict()["state"].items() for key, value in part.items()}
+
+
+def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put back what `optimizer_tensors` took, into an optimizer over the same parameters."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}/{key}": value for key, value in tensors.items()}
+
+
+def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    start = f"{prefix}/"
+    return {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
+
+
+def find_checkpoint(out: Path, resume: str | None) -> Path | None:
+    """The checkpoint to go on from: None starts anew. Raises UsageError where that would overwrite a run."""
+    last = out / "checkpoint.safetensors"
+    if resume is None:
+        if out.is_dir() and any(out.iterdir()):
+            raise UsageError(f"{out}: is not empty", "choose another --out, or go on with --resume auto")
+        return None
+    path = last if resume == "auto" else Path(resume)
+    if resume == "auto" and not path.exists():
+        return None
+    return path
+

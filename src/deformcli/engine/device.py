@@ -1,0 +1,36 @@
+"""Which device, and which number format is fast on it."""
+
+from __future__ import annotations
+
+import torch
+
+from deformcli.errors import UsageError
+
+
+def choose_device(name: str) -> torch.device:
+    """auto, cpu, cuda[:N] or mps as a device. Raises UsageError if it is unknown or not there."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        first_line = (str(error) or "unknown device").splitlines()[0]
+        raise UsageError(f"device {name}: {first_line}", "use --device auto, cpu, cuda, cuda:N or mps") from error
+    return device
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether bf16 convolutions are faster than fp32 there: recent GPUs, and CPUs with avx512_bf16."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return device.type == "cpu" and bool(capabilities.get("avx512_bf16"))
+
+
+def autocast(device: torch.device, amp: str) -> torch.autocast:
+    """Mixed precision for `amp`: "auto" (bf16 where it is fast), "bf16" or "off"."""
+    enabled = amp == "bf16" or (amp == "auto" and has_fast_bfloat16(device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)

@@ -1,0 +1,36 @@
+"""Pixel losses. Images (N, 3, H, W) in [-1, 1]; masks (N, 1, H, W) weigh pixels; each returns a scalar."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+
+def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean of `values` (N, C, H, W), of the pixels that `mask` (N, 1, H, W) keeps if given; 0 where it keeps none."""
+    if mask is None:
+        return values.mean()
+    mask = mask.expand_as(values)
+    return (values * mask).sum() / mask.sum().clamp_min(1.0)
+
+
+def pixel_loss(image: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+    """L1 over the masked pixels: pix1 with the warp's known pixels, pix2 and L1 (3.9, 3.13) without a mask.
+
+    With incomplete ground truth (section 3.2) the mask is, or is multiplied by, the target's own known pixels.
+    """
+    return masked_mean((image - target).abs(), mask)
+
+
+def gradient_loss(image: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+    """L1 between the horizontal and vertical differences of two images: sharp edges where the target has them."""
+    difference = image - target
+    dx, dy = difference.diff(dim=3).abs(), difference.diff(dim=2).abs()
+    if mask is None:
+        return dx.mean() + dy.mean()
+    return masked_mean(dx, mask[..., :, 1:]) + masked_mean(dy, mask[..., 1:, :])
+
+
+def flow_loss(flow: Tensor, true_flow: Tensor, mask: Tensor) -> Tensor:
+    """L1 between two flows (N, 2, H, W) in pixels, over a quarter of the width, where `mask` says the true one is known."""
+    return masked_mean((flow - true_flow).abs(), mask) / (flow.shape[-1] / 4)
