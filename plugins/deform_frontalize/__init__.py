@@ -1,9 +1,17 @@
 """`deform frontalize`: a face at any yaw -> its frontal view. Light: torch is imported when the command runs."""
 
 from collections.abc import Mapping
-from pathlib import Path
+
+import typer
 
 import deformcli
+
+from .command import frontalize
+
+
+@deformcli.hookimpl
+def register_commands(app: typer.Typer) -> None:
+    app.command()(frontalize)
 
 
 @deformcli.hookimpl

@@ -46,26 +46,31 @@ class Generator(nn.Module):
         self.config = config
         shuffled = config.unshuffle**2
         inpainter_inputs, inpainter_outputs = (10, 3) if config.compose else (6, 3)
-        self.regressor = UNet(5 * shuffled, (2 + config.visibility) * shuffled, config.regressor_widths)
+        self.regressor = UNet(5 * shuffled, 2 + config.visibility, config.regressor_widths)
         self.inpainter = GatedUNet(inpainter_inputs * shuffled, inpainter_outputs * shuffled, config.inpainter_widths)
         if config.compose:
             nn.init.zeros_(self.inpainter.head.weight)
             nn.init.zeros_(self.inpainter.head.bias)
 
     def forward(self, image: Tensor) -> Frontalized:
-        mesh = mesh_grid(*image.shape[2:], device=image.device, dtype=image.dtype).expand(image.shape[0], -1, -1, -1)
-        regressed = self._run(self.regressor, torch.cat([image, mesh], 1)).float()
-        flow = regressed[:, :2] * (image.shape[-1] / 4)
-        visibility = regressed[:, 2:] if self.config.visibility else None
-
+        flow, visibility = self.regress(image)
+        mesh = _mesh_like(image)
         if self.config.compose:
             warped, known = soft_warp(image.float(), flow, visibility, self.config)
             output = self._compose(warped, known, mesh)
         else:
             warped, coverage = sample(image.float(), flow, self.config.sampler)
             known = (coverage > 0).float()
-            output = self._run(self.inpainter, torch.cat([warped, 1 - known, mesh], 1)).float().tanh()
+            output = self._inpaint(torch.cat([warped, 1 - known, mesh], 1)).tanh()
         return Frontalized(flow, visibility, warped, known, output)
+
+    def regress(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The warp field alone: flow (N, 2, H, W) in pixels, and visibility logits (N, 1, H, W) if configured."""
+        inputs = F.pixel_unshuffle(torch.cat([image, _mesh_like(image)], 1), self.config.unshuffle)
+        regressed = self.regressor(inputs).float()
+        if self.config.unshuffle > 1:  # a flow is smooth: interpolated, not shuffled
+            regressed = F.interpolate(regressed, image.shape[2:], mode="bilinear", align_corners=False)
+        return regressed[:, :2] * (image.shape[-1] / 4), regressed[:, 2:] if self.config.visibility else None
 
     def _compose(self, warped: Tensor, known: Tensor, mesh: Tensor) -> Tensor:
         """known * warped + (1 - known) * fill + residual; the fill is the mirrored half where that is known."""
@@ -74,11 +79,15 @@ class Generator(nn.Module):
         fill = pyramid_fill(known * warped + (1 - known) * mirrored, (both > 0.5).to(both.dtype))
         base = known * warped + (1 - known) * fill
         inputs = torch.cat([base, known, mirrored, mirrored_known, mesh], 1)
-        return base + self._run(self.inpainter, inputs).float()
+        return base + self._inpaint(inputs)
 
-    def _run(self, network: nn.Module, x: Tensor) -> Tensor:
+    def _inpaint(self, inputs: Tensor) -> Tensor:
         factor = self.config.unshuffle
-        return F.pixel_shuffle(network(F.pixel_unshuffle(x, factor)), factor)
+        return F.pixel_shuffle(self.inpainter(F.pixel_unshuffle(inputs, factor)), factor).float()
+
+
+def _mesh_like(image: Tensor) -> Tensor:
+    return mesh_grid(*image.shape[2:], device=image.device, dtype=image.dtype).expand(image.shape[0], -1, -1, -1)
 
 
 def sample(image: Tensor, flow: Tensor, sampler: str) -> tuple[Tensor, Tensor]:

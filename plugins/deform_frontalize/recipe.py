@@ -46,6 +46,7 @@ class FrontalizeConfig:
     training: TrainingConfig = TrainingConfig()
     generator: GeneratorConfig = GeneratorConfig()
     losses: LossWeights = LossWeights()
+    flow_warmup: int = 0  # steps at first on the flow and visibility terms alone
     max_yaw: float = 90.0  # largest turn of the inputs in degrees
     identity_weights: str = ""  # file of MobileFaceNet weights for the identity loss; without it the term is 0
 
@@ -75,6 +76,7 @@ BEST = FrontalizeConfig(
         pix1=0.1, rigidity=0.02, adversarial=0.02, gap=0.02, identity=0.5, flow=2.0, visibility=0.2, gradient=0.5,
         background=0.3,
     ),
+    flow_warmup=2_000,
     max_yaw=75.0,
 )  # fmt: skip
 
@@ -83,6 +85,7 @@ class FrontalizeRecipe(Recipe):
     """Turned face -> frontal face."""
 
     name = "frontalize"
+    default_weights = "frontalize-128"
     presets: ClassVar[Mapping[str, FrontalizeConfig]] = {
         "best": BEST,
         "fw-gap": THESIS,
@@ -110,26 +113,32 @@ class FrontalizeRecipe(Recipe):
         training = self.config.training
         return RotatedPhotos(roots, training.size, split, training.seed, length, self.config.max_yaw)
 
-    def generator_losses(self, batch: Batch, adversarial: bool) -> tuple[dict[str, Tensor], Frontalized]:
+    def generator_losses(self, batch: Batch, step: int) -> tuple[dict[str, Tensor], Frontalized | None]:
+        if step < self.config.flow_warmup:
+            flow, visibility = self.generator.regress(batch["image"])
+            return self._warp_terms(batch, flow, visibility), None
         weights, target = self.config.losses, batch["target"]
         made = self.generator(batch["image"])
         care = weights.background + (1 - weights.background) * batch["face"]
-        terms = {
-            "pix1": weights.pix1 * losses.pixel_loss(made.warped, target, made.known * care),
-            "rigidity": weights.rigidity * losses.rigidity_loss(made.flow),
-            "pix2": weights.pix2 * losses.pixel_loss(made.output, target, care),
-        }
+        terms = self._warp_terms(batch, made.flow, made.visibility)
+        terms["pix1"] = weights.pix1 * losses.pixel_loss(made.warped, target, made.known * care)
+        terms["pix2"] = weights.pix2 * losses.pixel_loss(made.output, target, care)
         if weights.gradient:
             terms["gradient"] = weights.gradient * losses.gradient_loss(made.output, target, care)
-        if weights.flow:
-            terms["flow"] = weights.flow * losses.flow_loss(made.flow, batch["flow"], batch["seen"])
-        if weights.visibility and made.visibility is not None:
-            terms["visibility"] = weights.visibility * F.binary_cross_entropy_with_logits(made.visibility, batch["seen"])
         if self.embedder is not None:
             terms["identity"] = weights.identity * self._identity(made.output, target)
-        if adversarial:
+        if step >= self.config.training.adversarial_from:
             terms |= self._fooling(made)
         return terms, made
+
+    def _warp_terms(self, batch: Batch, flow: Tensor, visibility: Tensor | None) -> dict[str, Tensor]:
+        weights = self.config.losses
+        terms = {"rigidity": weights.rigidity * losses.rigidity_loss(flow)}
+        if weights.flow:
+            terms["flow"] = weights.flow * losses.flow_loss(flow, batch["flow"], batch["seen"])
+        if weights.visibility and visibility is not None:
+            terms["visibility"] = weights.visibility * F.binary_cross_entropy_with_logits(visibility, batch["seen"])
+        return terms
 
     def _identity(self, output: Tensor, target: Tensor) -> Tensor:
         """On half of the batch: the embedder costs as much as the generator."""

@@ -2,7 +2,16 @@
 
 from collections.abc import Mapping
 
+import typer
+
 import deformcli
+
+from .command import inpaint
+
+
+@deformcli.hookimpl
+def register_commands(app: typer.Typer) -> None:
+    app.command()(inpaint)
 
 
 @deformcli.hookimpl

@@ -52,7 +52,7 @@ class Generator(nn.Module):
         candidates = config.flows + (2 if config.smooth else 1)
         outputs = candidates + (3 if config.residual else 0)
         self.regressor = ResidualHourglass(
-            4 * shuffled, 2 * config.flows * shuffled, config.regressor_width, config.residual_blocks
+            4 * shuffled, 2 * config.flows, config.regressor_width, config.residual_blocks
         )
         self.merger = ResidualHourglass(
             (3 * candidates + 1) * shuffled, outputs * shuffled, config.merger_width, config.residual_blocks
@@ -78,7 +78,9 @@ class Generator(nn.Module):
         return Inpainted(flows, candidates, mixture, output)
 
     def _flows(self, base: Tensor, known: Tensor) -> Tensor:
-        regressed = self._run(self.regressor, torch.cat([base, known], 1)).float()
+        regressed = self.regressor(F.pixel_unshuffle(torch.cat([base, known], 1), self.config.unshuffle)).float()
+        if self.config.unshuffle > 1:  # a flow is smooth: interpolated, not shuffled
+            regressed = F.interpolate(regressed, base.shape[2:], mode="bilinear", align_corners=False)
         return regressed.unflatten(1, (self.config.flows, 2)) * (base.shape[-1] / 8)  # (N, K, 2, H, W)
 
     def _fixed_candidates(self, base: Tensor, known: Tensor) -> Tensor:

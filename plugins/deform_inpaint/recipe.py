@@ -65,7 +65,7 @@ BEST = InpaintConfig(
     generator=GeneratorConfig(
         flows=6, regressor_width=32, merger_width=64, residual_blocks=6, unshuffle=2, smooth=True, residual=True
     ),
-    losses=LossWeights(l1=1.0, content=0.0, style=0.0, rigidity=0.05, adversarial=0.0, gap=0.0, hole_l1=2.0, hole_l2=8.0),
+    losses=LossWeights(l1=1.0, content=0.0, style=0.0, rigidity=0.5, adversarial=0.0, gap=0.0, hole_l1=2.0, hole_l2=8.0),
 )
 
 
@@ -73,6 +73,7 @@ class InpaintRecipe(Recipe):
     """Picture with holes -> picture without."""
 
     name = "inpaint"
+    default_weights = "inpaint-128"
     presets: ClassVar[Mapping[str, InpaintConfig]] = {
         "best": BEST,
         "fw-gap": THESIS,
@@ -102,7 +103,7 @@ class InpaintRecipe(Recipe):
         training = self.config.training
         return MaskedFolder(roots, training.size, self.config.masks, split, training.seed, length)
 
-    def generator_losses(self, batch: Batch, adversarial: bool) -> tuple[dict[str, Tensor], Inpainted]:
+    def generator_losses(self, batch: Batch, step: int) -> tuple[dict[str, Tensor], Inpainted]:
         weights, image, known = self.config.losses, batch["image"], batch["known"]
         made = self.generator(image, known)
         terms = {"l1": weights.l1 * losses.pixel_loss(made.output, image)}
@@ -114,7 +115,7 @@ class InpaintRecipe(Recipe):
             terms["rigidity"] = weights.rigidity * losses.rigidity_loss(made.flows.flatten(0, 1))
         if self.vgg is not None:
             terms |= self._perceptual(made.output, image)
-        if adversarial:
+        if step >= self.config.training.adversarial_from:
             terms |= self._fooling(made, known)
         return terms, made
 

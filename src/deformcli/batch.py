@@ -87,7 +87,7 @@ def plan(
     _check_collisions(pairs)
     items = _apply_exists(pairs, exists or ("error" if single else "skip"))
     for folder in {item.target.parent for item in items if not item.skipped}:
-        _check_writable(folder)
+        check_writable(folder)
     return items
 
 
@@ -227,7 +227,8 @@ def _check_folder(output: Path) -> None:
         raise UsageError(f"{output} looks like a file; several inputs need a folder", "choose a folder with -o")
 
 
-def _check_writable(folder: Path) -> None:
+def check_writable(folder: Path) -> None:
+    """Raise DeformError unless files can be written into `folder`, or into the parent it will be made in."""
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     try:
         with tempfile.TemporaryFile(dir=existing):  # permissions alone do not tell of read-only file systems

@@ -20,6 +20,8 @@ WRITABLE = {
 """Suffix -> format of pictures that can be written."""
 READABLE = (*WRITABLE, ".gif", ".ppm", ".pgm", ".pbm")
 """Suffixes of the pictures that a folder is searched for."""
+MAX_PIXELS = 89_478_485
+"""The default of `--max-pixels`: 256 MiB of RGB; Pillow refuses twice as many whatever is asked for."""
 
 
 def picture_format(suffix: str) -> str:

@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageFilter, ImageOps, UnidentifiedImageError
 
 from .errors import DeformError, NothingToDoError, UsageError, one_line
-from .files import picture_format, write_atomic
+from .files import MAX_PIXELS, picture_format, write_atomic
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-MAX_PIXELS = 89_478_485
-"""The default of `--max-pixels`: 256 MiB of RGB; Pillow refuses twice as many whatever is asked for."""
 _READABLE = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 _NO_ALPHA = ("JPEG", "BMP")
 # What Pillow's decoders raise on damaged files, besides OSError.
@@ -136,7 +134,7 @@ def encode_image(picture: Picture, suffix: str, *, quality: int | None = None, m
 
 
 def read_mask(
-    path: str | Path, size: tuple[int, int], *, invert: bool = False, max_pixels: int = MAX_PIXELS
+    path: str | Path, size: tuple[int, int], *, invert: bool = False, dilate: int = 0, max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
     """Read a mask file (white = fill, black = keep; the threshold is half) as `known`.
 
@@ -144,6 +142,7 @@ def read_mask(
         path: a picture file; its colours count as grey, transparent is black.
         size: (width, height) it must have.
         invert: the file has black = fill.
+        dilate: pixels by which what is to be filled grows each way.
 
     Returns:
         (H, W) bool: True = known pixel, False = hole.
@@ -160,6 +159,9 @@ def read_mask(
     fill = light if mask.alpha is None else light & (mask.alpha >= 128)
     if invert:
         fill = ~fill
+    if dilate:
+        grown = Image.fromarray(fill.astype(np.uint8)).filter(ImageFilter.MaxFilter(2 * dilate + 1))
+        fill = np.asarray(grown) > 0
     if not fill.any():
         raise NothingToDoError(f"the mask {path} marks nothing to fill", "paint what to fill white, or invert the mask")
     if fill.all():

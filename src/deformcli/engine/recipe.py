@@ -6,7 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from deformcli.errors import UsageError
+
+from .checkpoint import fill_network, load_generator
 
 Batch = dict[str, Tensor]
 
@@ -46,18 +48,32 @@ class Recipe(ABC):
 
     name: ClassVar[str]
     presets: ClassVar[Mapping[str, Any]]  # preset name -> frozen config
+    default_weights: ClassVar[str]  # id in the manifest
 
     config: Any
     generator: nn.Module
     discriminators: nn.ModuleDict
+
+    @classmethod
+    def from_weights(cls, path: Path) -> Recipe:
+        """The recipe around an exported generator, without discriminators and helper networks, for evaluation."""
+        state, config = load_generator(path, cls.name)
+        first = next(iter(cls.presets.values()))
+        recipe = cls(replace(first, generator=from_dict(type(first.generator), config)))
+        fill_network(recipe.generator, state, path)
+        return recipe
+
+    @abstractmethod
+    def __init__(self, config: Any) -> None:
+        """Build the networks of a config."""
 
     @abstractmethod
     def dataset(self, sources: Sequence[tuple[str, Path]], split: str, length: int = 0) -> Dataset:
         """Items of a split ("train", "test") from (kind, root) pairs; `length` cuts or repeats a training split."""
 
     @abstractmethod
-    def generator_losses(self, batch: Batch, adversarial: bool) -> tuple[dict[str, Tensor], Any]:
-        """Weighted terms of the generator's loss, and what the generator made."""
+    def generator_losses(self, batch: Batch, step: int) -> tuple[dict[str, Tensor], Any]:
+        """Weighted terms of the generator's loss at this step, and what it made; None if no pictures yet."""
 
     @abstractmethod
     def discriminator_losses(self, batch: Batch, made: Any) -> dict[str, Tensor]:

@@ -87,10 +87,9 @@ class Trainer:
 
     def train_step(self, batch: Batch) -> Losses:
         """One step of both players; a step whose loss or gradient is not finite changes nothing."""
-        adversarial = self.step >= self.config.adversarial_from
         # generator: fool the judges, who do not learn from it
         with autocast(self.device, self.config.amp), frozen(self.discriminators):
-            terms, made = self.recipe.generator_losses(batch, adversarial)
+            terms, made = self.recipe.generator_losses(batch, self.step)
             total = sum(terms.values(), torch.zeros((), device=self.device))
         self.generator_optimizer.zero_grad(set_to_none=True)
         total.backward()
@@ -105,7 +104,7 @@ class Trainer:
 
         # judges: tell real from made
         judged: dict[str, Tensor] = {}
-        if adversarial and len(self.discriminators):
+        if self.step >= self.config.adversarial_from and made is not None and len(self.discriminators):
             with autocast(self.device, self.config.amp):
                 judged = self.recipe.discriminator_losses(batch, made)
             self.discriminator_optimizer.zero_grad(set_to_none=True)
@@ -144,7 +143,7 @@ class Trainer:
     def save_samples(self, batch: Batch) -> None:
         few = {key: value[:6] for key, value in batch.items()}
         with _evaluating(self.generator), autocast(self.device, self.config.amp):
-            _, made = self.recipe.generator_losses(few, False)
+            _, made = self.recipe.generator_losses(few, self.config.steps)
         save_grid(self.out / "samples" / f"{self.step:07d}.png", self.recipe.pictures(few, made))
 
     def save(self) -> None:

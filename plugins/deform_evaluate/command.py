@@ -1,0 +1,81 @@
+"""The command behind `deform evaluate`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deformcli import options, registry
+from deformcli.errors import UsageError
+from deformcli.weights import resolve_weights
+
+if TYPE_CHECKING:
+    from deformcli.engine.evaluator import Row
+
+Data = Annotated[list[str], typer.Option("--data", metavar="KIND:PATH", help="Where the pictures are; may repeat.")]
+Weights = Annotated[list[str] | None, typer.Option("--weights", metavar="ID|PATH", help="What to measure; may repeat.")]
+Metrics = Annotated[str, typer.Option("--metrics", help="Which metrics, separated by commas.")]
+Size = Annotated[int, typer.Option("--size", min=32, help="Side of the pictures in pixels.")]
+
+
+def evaluate(
+    recipe: Annotated[str, typer.Argument(help="The task whose weights to measure.")],
+    data: Data,
+    weights: Weights = None,
+    metrics: Metrics = "mse,psnr,ssim",
+    size: Size = 128,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    offline: options.Offline = False,
+    as_json: options.Json = False,
+) -> None:
+    """Measure weights on the held-out split, beside the task's baselines on the same items."""
+    kind = registry.choose("recipe", recipe, registry.recipes())
+
+    from deformcli.data.spec import parse_sources
+    from deformcli.engine.device import choose_device
+    from deformcli.engine.evaluator import evaluate as run
+    from deformcli.metrics import METRICS
+
+    chosen = {name: METRICS[name] for name in metrics.split(",") if name in METRICS}
+    if set(metrics.split(",")) != set(chosen):
+        raise UsageError(f"--metrics {metrics}: not all known", f"known: {', '.join(METRICS)}")
+    place = choose_device(device)
+    rows: list[Row] = []
+    for position, name in enumerate(weights or [kind.default_weights]):
+        task = kind.from_weights(resolve_weights(name, task=recipe, offline=offline))
+        task.config = replace(task.config, training=replace(task.config.training, size=size, seed=seed))
+        task.generator.to(place)
+        methods = {name: task.predict, **(task.baselines() if position == 0 else {})}
+        rows += run(task, task.dataset(parse_sources(data), "test"), methods, chosen, place)
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in rows], indent=2))
+    else:
+        _print_table(rows, list(chosen))
+
+
+def _print_table(rows: list[Row], metrics: list[str]) -> None:
+    """One line per group and method, the best of each group in bold."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from deformcli.metrics import LOWER_IS_BETTER
+
+    arrows = {metric: "↓" if metric in LOWER_IS_BETTER else "↑" for metric in metrics}
+    table = Table("group", "method", "items", *(f"{metric} {arrow}" for metric, arrow in arrows.items()))
+    for group in dict.fromkeys(row.group for row in rows):
+        members = [row for row in rows if row.group == group]
+        best = {m: (min if m in LOWER_IS_BETTER else max)(row.means[m] for row in members) for m in metrics}
+        for row in members:
+            cells = [_cell(row.means[m], row.means[m] == best[m]) for m in metrics]
+            table.add_row(group, row.method, str(row.items), *cells)
+        table.add_section()
+    Console().print(table)
+
+
+def _cell(value: float, best: bool) -> str:
+    text = f"{value:.5f}" if abs(value) < 1 else f"{value:.2f}"
+    return f"[bold]{text}[/bold]" if best else text

@@ -1,0 +1,108 @@
+"""The command behind `deform frontalize`."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deformcli import options
+from deformcli.batch import Item, check_writable, plan, run
+from deformcli.files import MAX_PIXELS
+
+if TYPE_CHECKING:
+    from .face_crop import FaceDetector
+    from .frontalizer import Frontalizer
+    from .networks import Frontalized
+
+Aligned = Annotated[bool, typer.Option("--aligned", help="The pictures are face crops already: no detection.")]
+ShowWarp = Annotated[
+    Path | None, typer.Option("--show-warp", metavar="DIR", help="Also write the warped face, its holes and the flow.")
+]
+
+
+def frontalize(
+    inputs: options.Inputs,
+    output: options.Output,
+    aligned: Aligned = False,
+    show_warp: ShowWarp = None,
+    recursive: options.Recursive = False,
+    exists: options.Exists = None,
+    on_error: options.OnError = "continue",
+    dry_run: options.DryRun = False,
+    report: options.ReportFile = None,
+    max_pixels: options.MaxPixels = MAX_PIXELS,
+    quality: options.Quality = None,
+    weights: options.Weights = None,
+    device: options.Device = "auto",
+    offline: options.Offline = False,
+    as_json: options.Json = False,
+    no_progress: options.NoProgress = False,
+) -> None:
+    """Turn faces to the front: 128 x 128 pixels, found with MTCNN."""
+    items = plan(inputs, output, recursive=recursive, exists=exists)
+    if show_warp is not None:
+        check_writable(show_warp)
+    work = _Work(weights or "frontalize-128", device, offline, aligned, show_warp, max_pixels, quality)
+    run(items, work, on_error=on_error, dry_run=dry_run, report=report, as_json=as_json, progress=not no_progress)
+
+
+class _Work:
+    """One file after another; networks are loaded when the first is read."""
+
+    def __init__(
+        self,
+        weights: str,
+        device: str,
+        offline: bool,
+        aligned: bool,
+        show_warp: Path | None,
+        max_pixels: int,
+        quality: int | None,
+    ) -> None:
+        self.weights, self.device, self.offline, self.aligned = weights, device, offline, aligned
+        self.show_warp, self.max_pixels, self.quality = show_warp, max_pixels, quality
+
+    @cached_property
+    def frontalizer(self) -> Frontalizer:
+        from deformcli.engine.device import choose_device
+        from deformcli.weights import resolve_weights
+
+        from .frontalizer import Frontalizer
+
+        path = resolve_weights(self.weights, task="frontalize", offline=self.offline)
+        return Frontalizer.from_weights(path, choose_device(self.device))
+
+    @cached_property
+    def detector(self) -> FaceDetector:
+        from .face_crop import FaceDetector
+
+        return FaceDetector(str(self.frontalizer.device))
+
+    def __call__(self, item: Item) -> None:
+        from deformcli.images import read_image, to_tensor, to_uint8, write_image
+
+        from .face_crop import crop, largest, resize_aligned
+
+        picture = read_image(item.source, max_pixels=self.max_pixels)
+        frontalizer = self.frontalizer
+        if self.aligned:
+            face = resize_aligned(picture.rgb)
+        else:
+            face = crop(picture.rgb, largest(self.detector.find(picture.rgb), str(item.source)))
+        made = frontalizer(to_tensor(face))
+        write_image(picture.resized_to(to_uint8(made.output)), item.target, quality=self.quality)
+        if self.show_warp is not None:
+            write_warp(made, self.show_warp, item.target.stem)
+
+
+def write_warp(made: Frontalized, folder: Path, stem: str) -> None:
+    """Write one face's warped picture, holes (white) and flow (hue = direction, saturation = magnitude, Fig. 3.1)."""
+    from deformcli.images import to_uint8, write_image
+    from deformcli.warp import flow_to_rgb
+
+    holes = (1 - 2 * made.known).expand(-1, 3, -1, -1)
+    for name, picture in (("warped", made.warped), ("holes", holes), ("flow", flow_to_rgb(made.flow))):
+        write_image(to_uint8(picture), folder / f"{stem}-{name}.png")

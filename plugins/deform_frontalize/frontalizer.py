@@ -1,0 +1,34 @@
+"""The frontalizer to call: weights in, frontal faces out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from deformcli.engine.checkpoint import fill_network, load_generator
+from deformcli.engine.recipe import from_dict
+
+from .networks import Frontalized, Generator, GeneratorConfig
+
+
+class Frontalizer:
+    """Face crops (N, 3, 128, 128) in [-1, 1] -> `Frontalized` on the same device."""
+
+    def __init__(self, generator: Generator, device: torch.device) -> None:
+        self.generator = generator.to(device).eval()
+        self.device = device
+
+    @classmethod
+    def from_weights(cls, path: Path, device: torch.device) -> Frontalizer:
+        """Build the network a weights file describes. Raises WeightsError if it is not one of this task."""
+        state, config = load_generator(path, "frontalize")
+        generator = Generator(from_dict(GeneratorConfig, config))
+        fill_network(generator, state, path)
+        return cls(generator, device)
+
+    @torch.inference_mode()
+    def __call__(self, faces: Tensor) -> Frontalized:
+        made = self.generator(faces.to(self.device))
+        return made._replace(output=made.output.clamp(-1, 1))
