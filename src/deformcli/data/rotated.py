@@ -149,7 +149,8 @@ def turn(head: Head, yaw: float, pitch: float, roll: float, cells: int = CELLS) 
     depth = turned[2] * weight + (BACKGROUND_DEPTH - AXIS_DEPTH) * (1 - weight)
 
     in_cells = flow * (cells / WORLD)
-    hidden = depth < _nearest_depth(in_cells, depth) - 8.0
+    facing_away = F.pad(in_cells[0].diff(dim=1), (0, 1)) < -0.9  # folds over: a back of the surface, not its front
+    hidden = facing_away | (depth < _nearest_depth(in_cells, depth) - 8.0)
     in_cells = in_cells.masked_fill(hidden, torch.nan)  # a pixel without a finite flow is dropped by the warp
     displacement, coverage = forward_warp(-flow[None], in_cells[None])
     seen = (coverage > 0.1).float()
@@ -208,28 +209,37 @@ def make_pair(head: Head, yaw: float, pitch: float, roll: float, size: int, rng:
     """Turn a head and crop both views as a detector would; `rng` jitters the input's framing."""
     displacement, seen, mesh = turn(head, yaw, pitch, roll, CELLS if size > CROP / 2 else WORLD)
     side, corner = _framing(mesh, rng)
-    pixel = (mesh_grid(size, size, dtype=torch.float32) * (size - 1) / size + 1) / 2  # (1, 2, S, S) centres in 0..1
-    world = pixel * side + torch.from_numpy(corner).float().view(1, 2, 1, 1)
-    here = _sample(torch.cat([displacement, seen[None]])[None], world)
-    source = world + here[:, :2]  # where in the photo each pixel of the turned view comes from
-    frontal = pixel * CROP + MARGIN
+    layers = torch.cat([displacement, seen[None]])[None]
+    corner_at = torch.from_numpy(corner).float().view(1, 2, 1, 1)
 
-    flow = ((source - MARGIN) / CROP - pixel) * size
+    pixel = _centres(size)
+    here = _sample(layers, pixel * side + corner_at, "nearest")  # interpolating would invent paths across the rims
+    flow = ((pixel * side + corner_at + here[:, :2] - MARGIN) / CROP - pixel) * size
+
     photo = head.photo.float()[None] / 127.5 - 1
-    # A photo pixel is narrower than a crop pixel at small sizes: average first, then sample.
-    photo = F.interpolate(photo, scale_factor=min(1.0, size / CROP / PHOTO_SCALE), mode="area") if size < CROP else photo
+    if size < CROP:  # a photo pixel is narrower than a crop pixel: average first, then sample
+        photo = F.interpolate(photo, scale_factor=size / CROP / PHOTO_SCALE, mode="area")
+    fine = _centres(2 * size) * side + corner_at
+    image = _sample(photo, fine + _sample(layers, fine, "nearest")[:, :2])
+    frontal = pixel * CROP + MARGIN
     return Pair(
-        image=_sample(photo, source)[0],
+        image=F.avg_pool2d(image, 2)[0],
         target=_sample(photo, frontal)[0],
         flow=flow[0],
-        seen=(here[0, 2:] > 0.5).float(),
+        seen=here[0, 2:],
         face=_sample(head.weight[None, None], frontal)[0],
     )
 
 
-def _sample(image: Tensor, world: Tensor) -> Tensor:
+def _centres(size: int) -> Tensor:
+    """Pixel centres of a crop (1, 2, S, S), from 0 to 1 across it."""
+    return (mesh_grid(size, size) * (size - 1) / size + 1) / 2
+
+
+def _sample(image: Tensor, world: Tensor, mode: str = "bilinear") -> Tensor:
     """Values of `image` (1, C, S, S), which spans the world, at world positions (1, 2, H, W)."""
-    return F.grid_sample(image, (world / WORLD * 2 - 1).movedim(1, -1), padding_mode="border", align_corners=False)
+    grid = (world / WORLD * 2 - 1).movedim(1, -1)
+    return F.grid_sample(image, grid, mode=mode, padding_mode="border", align_corners=False)
 
 
 class RotatedPhotos(Dataset):
