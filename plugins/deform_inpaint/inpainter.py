@@ -22,7 +22,7 @@ THICKNESS = 16.0  # widest hole in pixels that is filled at full resolution; wid
 
 
 class Inpainter:
-    """Picture (1, 3, H, W) in [-1, 1] and known (1, 1, H, W), 0 = hole -> the picture filled, known pixels untouched."""
+    """Picture (1, 3, H, W) in [-1, 1] and known (1, 1, H, W), 0 = hole -> the picture filled, known pixels kept."""
 
     def __init__(self, generator: Generator, device: torch.device) -> None:
         self.generator = generator.to(device).eval()

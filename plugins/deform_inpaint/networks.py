@@ -64,7 +64,7 @@ class Generator(nn.Module):
             return Inpainted(None, None, None, output)
         base = smooth_fill(image, known) if self.config.smooth else image * known
         flows = self._flows(base, known)
-        candidates = torch.cat([self._fixed_candidates(base, known), self._warps(base, known, flows)], 1)
+        candidates = torch.cat([self._fixed_candidates(base, known), self._warps(base, flows)], 1)
         merged = self._run(self.merger, torch.cat([candidates.flatten(1, 2), known], 1)).float()
 
         count = candidates.shape[1]
@@ -88,17 +88,15 @@ class Generator(nn.Module):
             return base[:, None]
         return torch.stack([base, nearest_fill(base, known)], 1)  # (N, 2, 3, H, W)
 
-    def _warps(self, base: Tensor, known: Tensor, flows: Tensor) -> Tensor:
+    def _warps(self, base: Tensor, flows: Tensor) -> Tensor:
         """K warps of the base with their holes filled: (N, K, 3, H, W)."""
         n, k = flows.shape[:2]
         sources = base.float().repeat_interleave(k, 0)
         warp = forward_warp if self.config.sampler == "forward" else backward_warp
         warped, coverage = warp(sources, flows.flatten(0, 1))
-        if self.config.smooth:
-            warped = torch.where(coverage > 0, warped, sources)
-        else:
-            warped = nearest_fill(warped, coverage)
-        return warped.unflatten(0, (n, k))
+        covered = (coverage > 0).to(warped.dtype)
+        filled = covered * warped + (1 - covered) * sources if self.config.smooth else nearest_fill(warped, coverage)
+        return filled.unflatten(0, (n, k))
 
     def _run(self, network: nn.Module, x: Tensor) -> Tensor:
         factor = self.config.unshuffle

@@ -65,7 +65,9 @@ BEST = InpaintConfig(
     generator=GeneratorConfig(
         flows=6, regressor_width=32, merger_width=64, residual_blocks=6, unshuffle=2, smooth=True, residual=True
     ),
-    losses=LossWeights(l1=1.0, content=0.0, style=0.0, rigidity=0.5, adversarial=0.0, gap=0.0, hole_l1=2.0, hole_l2=8.0),
+    losses=LossWeights(
+        l1=1.0, content=0.0, style=0.0, rigidity=0.5, adversarial=0.0, gap=0.0, hole_l1=2.0, hole_l2=8.0
+    ),
 )
 
 
@@ -79,7 +81,9 @@ class InpaintRecipe(Recipe):
         "fw-gap": THESIS,
         "fw": replace(THESIS, losses=replace(THESIS.losses, gap=0.0)),
         "bkwd": replace(THESIS, generator=GeneratorConfig(sampler="backward"), losses=replace(THESIS.losses, gap=0.0)),
-        "gated": replace(THESIS, generator=GeneratorConfig(architecture="gated"), losses=replace(THESIS.losses, gap=0.0)),
+        "gated": replace(
+            THESIS, generator=GeneratorConfig(architecture="gated"), losses=replace(THESIS.losses, gap=0.0)
+        ),
     }
 
     def __init__(self, config: InpaintConfig) -> None:
@@ -169,7 +173,10 @@ class InpaintRecipe(Recipe):
     def pictures(self, batch: Batch, made: Inpainted) -> dict[str, Tensor]:
         columns = {"input": batch["image"] * batch["known"]}
         if made.flows is not None:
-            columns |= {"flow 1": flow_to_rgb(made.flows[:, 0]), "warp 1": made.candidates[:, -self.config.generator.flows]}
+            columns |= {
+                "flow 1": flow_to_rgb(made.flows[:, 0]),
+                "warp 1": made.candidates[:, -self.config.generator.flows],
+            }
         return columns | {"output": made.output, "target": batch["image"]}
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def degrade(image: Tensor, rng: np.random.Generator) -> Tensor:
-    """Random colour cast, contrast, blur, noise and JPEG artefacts, each mild. Image (3, H, W) in [-1, 1], likewise back."""
+    """Random colour cast, contrast, blur, noise and JPEG artefacts, each mild. (3, H, W) in [-1, 1], likewise back."""
     picture = (image.permute(1, 2, 0).numpy() + 1) / 2
     if rng.random() < 0.8:
         gamma = np.exp(rng.normal(0, 0.12) + rng.normal(0, 0.04, 3))

@@ -14,5 +14,5 @@ def gap_loss(logits: Tensor, known: Tensor) -> Tensor:
 
 
 def gap_fooling_loss(logits: Tensor, known: Tensor) -> Tensor:
-    """Generator's loss: -log of the discriminator's belief that the holes were known, meaned over holes. Section 3.3."""
+    """Generator's loss: -log of the discriminator's belief that holes were known, meaned over them. Section 3.3."""
     return masked_mean(-F.logsigmoid(logits), 1 - known)

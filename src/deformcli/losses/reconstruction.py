@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import Tensor
 
 
-
 def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean of `values` (N, C, H, W), of the pixels that `mask` (N, 1, H, W) keeps if given; 0 where it keeps none."""
     if mask is None:
@@ -32,5 +31,5 @@ def gradient_loss(image: Tensor, target: Tensor, mask: Tensor | None = None) -> 
 
 
 def flow_loss(flow: Tensor, true_flow: Tensor, mask: Tensor) -> Tensor:
-    """L1 between two flows (N, 2, H, W) in pixels, over a quarter of the width, where `mask` says the true one is known."""
+    """L1 between two flows (N, 2, H, W) in pixels, over a quarter of the width, where `mask` knows the true one."""
     return masked_mean((flow - true_flow).abs(), mask) / (flow.shape[-1] / 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -19,7 +20,7 @@ class FacePatchDiscriminator(nn.Module):
     def __init__(self, widths: Sequence[int] = (14, 28, 56, 112, 224)) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(3, widths[0], 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
-        for i, w in zip(widths[:-1], widths[1:], strict=True):
+        for i, w in pairwise(widths):
             layers += [nn.Conv2d(i, w, 4, 2, 1), nn.InstanceNorm2d(w), nn.LeakyReLU(0.2, inplace=True)]
         self.body = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, 2, 1))
 
