@@ -155,9 +155,9 @@ def turn(head: Head, yaw: float, pitch: float, roll: float, cells: int = CELLS) 
     displacement, coverage = forward_warp(-flow[None], in_cells[None])
     seen = (coverage > 0.1).float()
     displacement = pyramid_fill(displacement, seen)[0]
-    seen = F.max_pool2d(seen, 3, 1, 1)  # gaps of a stretched surface are no gaps in it
+    closed = cv2.dilate(seen[0, 0].numpy(), np.ones((3, 3), np.uint8))  # gaps of a stretched surface are no gaps in it
     mesh = (head.mesh - [*pivot, AXIS_DEPTH]) @ rotation.T + [*pivot, AXIS_DEPTH]
-    return displacement, seen[0, 0], mesh[:, :2]
+    return displacement, torch.from_numpy(closed), mesh[:, :2]
 
 
 def _rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
@@ -177,8 +177,8 @@ def _nearest_depth(flow: Tensor, depth: Tensor) -> Tensor:
     y = (row + flow[1].round().long()).clamp(0, side - 1)
     cell = (y * side + x).flatten()
     buffer = torch.full((side * side,), -1e4).scatter_reduce(0, cell, depth.flatten(), "amax")
-    buffer = F.max_pool2d(buffer.view(1, 1, side, side), 5, 1, 2)
-    return buffer.flatten()[cell].view(side, side)
+    buffer = cv2.dilate(buffer.view(side, side).numpy(), np.ones((5, 5), np.uint8))
+    return torch.from_numpy(buffer).flatten()[cell].view(side, side)
 
 
 def _framing(mesh: np.ndarray, rng: np.random.Generator | None) -> tuple[float, np.ndarray]:
