@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import shorten
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deformcli.errors import WeightsError
+from deformcli.errors import WeightsError, one_line
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -34,8 +35,8 @@ def load_frozen(network: nn.Module, path: Path) -> nn.Module:
             state = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict(state)
     except Exception as error:  # each loader has its own exceptions; all mean the same to the user
-        name = type(network).__name__
-        raise WeightsError(f"{path}: not the weights of {name} ({error})", f"name a file of {name} weights") from error
+        name, reason = type(network).__name__, shorten(one_line(error), 160)
+        raise WeightsError(f"{path}: not the weights of {name} ({reason})", f"name a file of {name} weights") from error
     return network.eval().requires_grad_(False)
 
 
@@ -45,13 +46,19 @@ class VGG16Features(nn.Module):
     Input (N, 3, H, W) in [-1, 1]; output four feature maps.
     """
 
+    STAGES = ((2, 64), (2, 128), (3, 256), (3, 512))
     LAST_LAYERS = (3, 8, 15, 22)
 
     def __init__(self) -> None:
         super().__init__()
-        from torchvision.models import vgg16
-
-        self.features = vgg16(weights=None).features[: self.LAST_LAYERS[-1] + 1]
+        layers: list[nn.Module] = []
+        channels = 3
+        for depth, width in self.STAGES:
+            for _ in range(depth):
+                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
+                channels = width
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers[:-1])
 
     def load_state_dict(self, state_dict, strict: bool = True, assign: bool = False):
         kept = {key: value for key, value in state_dict.items() if key in self.state_dict()}
