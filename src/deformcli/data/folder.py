@@ -20,10 +20,11 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def image_files(root: Path, split: str) -> list[Path]:
-    """All pictures below `root` of a split ("train", "test"), sorted. Raises UsageError if there is none."""
+    """All pictures below `root` of a split ("train", "test"), sorted, but hidden ones. Raises UsageError if none is."""
     if not root.is_dir():
         raise UsageError(f"{root}: no such data folder", "name a folder of pictures, as in --data folder:PATH")
-    found = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
+    pictures = (path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    found = sorted(path for path in pictures if not path.name.startswith("."))
     kept = [path for path in found if is_held_out(path) == (split == "test")]
     if not kept:
         raise UsageError(f"{root}: no picture for the {split} split", f"put {', '.join(SUFFIXES)} files there")
@@ -31,8 +32,12 @@ def image_files(root: Path, split: str) -> list[Path]:
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """Decode a picture as RGB uint8 (H, W, 3). Raises UsageError naming the file."""
-    picture = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    """Decode a picture as upright RGB uint8 (H, W, 3). Raises UsageError naming the file."""
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", "repair it or remove it from the data") from error
+    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if picture is None:
         raise UsageError(f"{path}: not a picture that can be decoded", "repair it or remove it from the data")
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)

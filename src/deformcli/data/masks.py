@@ -13,7 +13,7 @@ def stroke_known(rng: np.random.Generator, size: int, kind: str) -> NDArray[np.u
     """A known-mask (size, size), 1 = known, 0 = hole: strokes of one uniformly chosen width per mask.
 
     Every stroke is a wandering line inside a box of uniformly chosen side. `kind` is a key of WIDTHS, whose widths are
-    for 128 pixels and grow with `size`; the hole ratio is about 4 to 18 %.
+    for 128 pixels and grow with `size`; holes are about 4 to 16 % of a thin mask, 4 to 28 % of a thick one.
     """
     scale = size / 128
     width = max(1, round(int(rng.integers(WIDTHS[kind][0], WIDTHS[kind][1] + 1)) * scale))

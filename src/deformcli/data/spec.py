@@ -13,7 +13,7 @@ def parse_sources(specs: Sequence[str]) -> list[tuple[str, Path]]:
     sources = []
     for spec in specs:
         kind, separator, root = spec.partition(":")
-        if not separator and Path(spec).is_dir():
+        if spec and not separator and Path(spec).is_dir():
             kind, root = "folder", spec
         elif not separator or not root:
             raise UsageError(f"--data {spec}: expected KIND:PATH", "write for example --data folder:photos")

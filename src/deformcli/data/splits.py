@@ -10,7 +10,8 @@ from pathlib import PurePath
 def is_held_out(path: str | PurePath) -> bool:
     """Whether the person in this file belongs to the test split: sha1 of the file name is 1 modulo 10.
 
-    A take number (`001_03.jpg`) is dropped first, so that all pictures of a person fall on the same side.
+    The take after a person's number (`001_03.jpg`) is dropped first, so that all pictures of a person fall on the same
+    side; a number after a word (`IMG_0001.jpg`) is no take.
     """
-    name = re.sub(r"_\d+(?=\.\w+$)", "", PurePath(path).name)
+    name = re.sub(r"^(\d+)_\d+(?=\.\w+$)", r"\1", PurePath(path).name)
     return int(hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest(), 16) % 10 == 1
