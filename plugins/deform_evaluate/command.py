@@ -16,13 +16,18 @@ if TYPE_CHECKING:
     from deformcli.engine.evaluator import Row
 
 Data = Annotated[list[str], typer.Option("--data", metavar="KIND:PATH", help="Where the pictures are; may repeat.")]
-Weights = Annotated[list[str] | None, typer.Option("--weights", metavar="ID|PATH", help="What to measure; may repeat.")]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weights", metavar="ID|PATH", help="What to measure; may repeat.", autocompletion=options.weights_ids
+    ),
+]
 Metrics = Annotated[str, typer.Option("--metrics", help="Which metrics, separated by commas.")]
 Size = Annotated[int, typer.Option("--size", min=32, help="Side of the pictures in pixels.")]
 
 
 def evaluate(
-    recipe: Annotated[str, typer.Argument(help="The task whose weights to measure.")],
+    recipe: options.Recipe,
     data: Data,
     weights: Weights = None,
     metrics: Metrics = "mse,psnr,ssim",

@@ -28,7 +28,7 @@ ShowConfig = Annotated[bool, typer.Option("--show-config", help="Print the confi
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="The task to train for.")],
+    recipe: options.Recipe,
     data: Data = [],  # noqa: B006 - Typer reads it, nobody writes it
     out: Out = Path("runs/new"),
     preset: Preset = "best",

@@ -17,9 +17,10 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+from typer.completion import completion_init
 
 from . import __version__, registry
-from .commands import doctor, plugins, weights
+from .commands import completions, doctor, plugins, weights
 from .errors import DeformError, debugging, one_line
 
 
@@ -33,6 +34,7 @@ def build_app(plugin_registry: registry.Registry | None = None) -> typer.Typer:
     app.add_typer(plugins.app, name="plugins")
     app.add_typer(weights.app, name="weights")
     app.command("doctor")(doctor.doctor)
+    app.command("completions")(completions.completions)
     (plugin_registry or registry.plugins()).add_commands(app)
     app.callback()(_root)
     return app
@@ -41,6 +43,8 @@ def build_app(plugin_registry: registry.Registry | None = None) -> typer.Typer:
 def main(args: Sequence[str] | None = None) -> int:
     """Run `deform` with `args` (None: the process's) and return its exit code."""
     try:
+        if "_DEFORM_COMPLETE" in os.environ:  # a shell asks: let Typer know the shells
+            completion_init()
         command = typer.main.get_command(build_app())
         code = command.main(args=args, prog_name="deform", standalone_mode=False)
         sys.stdout.flush()

@@ -19,7 +19,10 @@ def one_line(error: BaseException) -> str:
 
 
 class DeformError(Exception):
-    """Failed, nothing written. `cause` says what is wrong, `remedy` what to do about it; one line each."""
+    """Failed, nothing written.
+
+    `cause` says what is wrong, `remedy` what to do about it; one line each.
+    """
 
     exit_code: ClassVar[int] = 1
 

@@ -9,6 +9,21 @@ import typer
 from .batch import Exists as _Exists
 from .batch import OnError as _OnError
 
+
+def recipe_names() -> list[str]:
+    """What completes a recipe."""
+    from .registry import recipes
+
+    return sorted(recipes())
+
+
+def weights_ids() -> list[str]:
+    """What completes weights; a shell adds the files itself where none fits."""
+    from .manifest import manifest
+
+    return sorted(manifest())
+
+
 Inputs = Annotated[list[str], typer.Argument(help="Files, folders or patterns such as 'photos/*.jpg'.")]
 Output = Annotated[str, typer.Option("--output", "-o", help="A file for one input, otherwise a folder.")]
 Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Search the folders below input folders too.")]
@@ -21,8 +36,17 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be writt
 ReportFile = Annotated[str | None, typer.Option("--report", metavar="FILE.jsonl", help="One JSON line per file.")]
 MaxPixels = Annotated[int, typer.Option("--max-pixels", min=1, help="Refuse larger pictures.")]
 Quality = Annotated[int | None, typer.Option("--quality", min=1, max=100, help="Of JPEG and WebP.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
-Weights = Annotated[str | None, typer.Option("--weights", metavar="ID|PATH", help="See `deform weights list`.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device", help="auto, cpu, cuda, cuda:N or mps.", autocompletion=lambda: ["auto", "cpu", "cuda", "mps"]
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option("--weights", metavar="ID|PATH|ID=PATH", help="See `deform weights list`.", autocompletion=weights_ids),
+]
+Recipe = Annotated[str, typer.Argument(help="The task.", autocompletion=recipe_names)]
 Offline = Annotated[bool, typer.Option("--offline", help="Do not use the network.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress bar.")]

@@ -9,11 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
+from .. import options
 from ..errors import WeightsError
 from ..options import Json, Offline
 
 app = typer.Typer(help="Show and check the networks' weights.", invoke_without_command=True)
-Id = Annotated[str, typer.Argument(help="The weights' id, as `deform weights list` shows it.")]
+Id = Annotated[
+    str, typer.Argument(help="The weights' id, as `deform weights list` shows it.", autocompletion=options.weights_ids)
+]
 
 
 @app.callback()
