@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,7 @@ class GeneratorConfig:
 
     regressor_widths: tuple[int, ...] = (12, 24, 48, 96, 160, 160)  # feature maps per level of the U-Net
     inpainter_widths: tuple[int, ...] = (48, 96, 176)  # gated feature maps at full, half, quarter resolution
-    sampler: str = "forward"  # forward or backward (the BKWD ablation)
+    sampler: Literal["forward", "backward"] = "forward"  # backward: the BKWD ablation
     unshuffle: int = 1  # networks work at 1 / unshuffle of the resolution
     supersample: int = 1  # the splat works at this many times the resolution
     visibility: bool = False  # regress beside the flow which pixels belong on the frontal view
@@ -109,5 +109,8 @@ def soft_warp(image: Tensor, flow: Tensor, visibility: Tensor | None, config: Ge
         flow = F.interpolate(flow, size, mode="bilinear", align_corners=False) * factor
     moved, coverage = sample(layers, flow, config.sampler)
     moved = F.avg_pool2d(moved * coverage.clamp(max=1), factor)  # a cell counts once, however often it was hit
-    colors, known = moved[:, :3], moved[:, 3:]
-    return colors / (known + 1e-4), known.clamp(0, 1)
+    around = F.avg_pool2d(moved, 3, 1, 1, count_include_pad=False)
+    layers = moved + 0.1 * around  # the gaps of a stretched surface take the colour around them
+    # Stretched beyond four times it is no surface any more, but stray pixels between two.
+    known = ((around[:, 3:] - 0.2) / 0.3).clamp(0, 1)
+    return layers[:, :3] / (layers[:, 3:] + 1e-4), known

@@ -178,7 +178,8 @@ class FrontalizeRecipe(Recipe):
     def groups(self, batch: Batch) -> list[str]:
         return [f"{int(yaw):+d}" for yaw in batch["yaw"]]
 
-    def pictures(self, batch: Batch, made: Frontalized) -> dict[str, Tensor]:
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        made = self.generator(batch["image"])
         return {
             "input": batch["image"],
             "flow": flow_to_rgb(made.flow),
