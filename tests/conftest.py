@@ -7,7 +7,9 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,6 +55,50 @@ def install_plugin(tmp_path: Path) -> Callable[..., str]:
         return os.pathsep.join([str(site), clean_environment(tmp_path)["PYTHONPATH"]])
 
     return install
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> Callable[..., Any]:
+    """`tiny_config("inpaint", "fw-gap", "training.steps=4")` is a preset with networks small enough for a test."""
+    from deform_frontalize.recipe import FrontalizeRecipe
+    from deform_inpaint.recipe import InpaintRecipe
+    from deformcli.engine.recipe import override
+
+    narrow = {
+        "frontalize": ["generator.regressor_widths=4,4,6,6,8", "generator.inpainter_widths=4,6,8"],
+        "inpaint": ["generator.flows=2", "generator.regressor_width=4", "generator.merger_width=4"],
+    }
+    narrow["inpaint"] += ["generator.residual_blocks=1", "generator.gated_widths=4,6,8"]
+    quick = ["training.size=64", "training.batch_size=2", "training.workers=0", "training.amp=off"]
+
+    def make(task: str, preset: str, *changes: str) -> Any:
+        kind = {"frontalize": FrontalizeRecipe, "inpaint": InpaintRecipe}[task]
+        return override(kind.presets[preset], [*narrow[task], *quick, *changes])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tiny_config, tmp_path_factory) -> Callable[[str], Path]:
+    """`tiny_weights("inpaint")` is a file of exported weights of an untrained, tiny network of the preset `best`."""
+    from torch import manual_seed
+
+    from deform_frontalize.networks import Generator as Frontalizing
+    from deform_inpaint.networks import Generator as Inpainting
+    from deformcli.engine.checkpoint import export_generator
+
+    folder = tmp_path_factory.mktemp("weights")
+
+    def make(task: str) -> Path:
+        path = folder / f"{task}.safetensors"
+        if not path.exists():
+            config = tiny_config(task, "best").generator
+            manual_seed(0)
+            network = {"frontalize": Frontalizing, "inpaint": Inpainting}[task](config)
+            export_generator(path, network, task, asdict(config), 0)
+        return path
+
+    return make
 
 
 def clean_environment(tmp_path: Path) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,13 +18,13 @@ from deformcli.warp import backward_warp, forward_warp, nearest_fill, smooth_fil
 class GeneratorConfig:
     """Architecture of the generator; the defaults are the thesis's."""
 
-    architecture: str = "warps"  # warps (the thesis's) or gated (the GatedConvNet baseline)
+    architecture: Literal["warps", "gated"] = "warps"  # the thesis's, or the GatedConvNet baseline
     flows: int = 10  # K, the number of warp fields
     regressor_width: int = 37  # feature maps at full resolution, twice that below
     merger_width: int = 148  # likewise; the thesis's is 4 times the regressor's
     residual_blocks: int = 12  # residual blocks in the middle of both
     gated_widths: tuple[int, ...] = (48, 96, 176)  # feature maps of the gated baseline
-    sampler: str = "forward"  # forward or backward (the BKWD ablation)
+    sampler: Literal["forward", "backward"] = "forward"  # backward: the BKWD ablation
     unshuffle: int = 1  # networks work at 1 / unshuffle of the resolution
     smooth: bool = False  # warp a smoothly filled picture, which is a candidate itself and the mixture's start
     residual: bool = False  # let the merger add to the mixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import cv2
 import torch
@@ -45,7 +45,7 @@ class InpaintConfig:
     training: TrainingConfig = TrainingConfig()
     generator: GeneratorConfig = GeneratorConfig()
     losses: LossWeights = LossWeights()
-    masks: tuple[str, ...] = ("thin", "thick")  # kinds of strokes
+    masks: tuple[Literal["thin", "thick"], ...] = ("thin", "thick")  # kinds of strokes
     perceptual_weights: str = ""  # file of torchvision VGG-16 weights; without it content and style are 0
 
 
@@ -170,7 +170,8 @@ class InpaintRecipe(Recipe):
     def groups(self, batch: Batch) -> list[str]:
         return [self.config.masks[int(kind)] for kind in batch["kind"]]
 
-    def pictures(self, batch: Batch, made: Inpainted) -> dict[str, Tensor]:
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        made = self.generator(batch["image"], batch["known"])
         columns = {"input": batch["image"] * batch["known"]}
         if made.flows is not None:
             columns |= {

@@ -31,6 +31,9 @@ class DeformError(Exception):
         self.cause = " ".join(cause.split())
         self.remedy = " ".join(remedy.split())
 
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.cause, self.remedy)  # so that it passes between processes
+
 
 class UsageError(DeformError):
     """Wrong options, configuration or input that cannot be read."""

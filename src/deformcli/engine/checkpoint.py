@@ -36,8 +36,10 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path}: not a weights file ({error})", "name a .safetensors file written by deform") from error
-    if metadata.get("format") != FORMAT:
+        raise WeightsError(
+            f"{path}: not a weights file ({error})", "name a .safetensors file written by deform"
+        ) from error
+    if metadata.get("format") != FORMAT or "about" not in metadata:
         raise WeightsError(f"{path}: holds no deform network", "name a .safetensors file written by deform")
     return tensors, json.loads(metadata["about"])
 
@@ -49,8 +51,10 @@ def export_generator(path: Path, generator: nn.Module, task: str, config: Mappin
 
 
 def load_generator(path: Path, task: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """State (float32) and config of an exported generator. Raises WeightsError if it belongs to another task."""
+    """State (float32) and config of an exported generator. Raises WeightsError if it is none, or of another task."""
     tensors, about = load_tensors(path)
+    if "step" in about:
+        raise WeightsError(f"{path}: is a checkpoint to go on from", "use the weights.safetensors beside it")
     if about.get("task") != task or "config" not in about:
         raise WeightsError(f"{path}: is a network for {about.get('task')}, not {task}", f"use weights of {task}")
     return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, about["config"]
@@ -99,4 +103,3 @@ def find_checkpoint(out: Path, resume: str | None) -> Path | None:
     if resume == "auto" and not path.exists():
         return None
     return path
-

@@ -13,12 +13,14 @@ def choose_device(name: str) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    remedy = "use --device auto, cpu, cuda, cuda:N or mps"
+    if name.partition(":")[0] not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"no device is called {name!r}", remedy)
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        first_line = (str(error) or "unknown device").splitlines()[0]
-        raise UsageError(f"device {name}: {first_line}", "use --device auto, cpu, cuda, cuda:N or mps") from error
+        raise UsageError(f"device {name}: {str(error).splitlines()[0]}", remedy) from error
     return device
 
 

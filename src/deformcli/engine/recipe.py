@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from deformcli.errors import UsageError
+from deformcli.errors import UsageError, WeightsError
 
 from .checkpoint import fill_network, load_generator
 
@@ -36,7 +36,7 @@ class TrainingConfig:
     ema: float = 0.0  # decay of the generator's running average, which is exported; 0 = none
     clip: float = 0.0  # largest norm of the generator's gradient; 0 = unlimited
     seed: int = 0  # of initial weights and data
-    amp: str = "auto"  # mixed precision: auto, bf16 or off
+    amp: Literal["auto", "bf16", "off"] = "auto"  # mixed precision; auto: bf16 where it is fast
     workers: int = 1  # processes that prepare data
     log_every: int = 20  # steps between lines of the log
     save_every: int = 500  # steps between checkpoints
@@ -96,8 +96,8 @@ class Recipe(ABC):
         """The table row of each item: the yaw, the kind of mask."""
 
     @abstractmethod
-    def pictures(self, batch: Batch, made: Any) -> dict[str, Tensor]:
-        """Columns of the sample grid: name -> (N, 3, S, S) in [-1, 1]."""
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """Columns of the sample grid, as the generator makes them now: name -> (N, 3, S, S) in [-1, 1]."""
 
 
 def override(config: Any, assignments: Sequence[str]) -> Any:
@@ -115,33 +115,42 @@ def _replace(config: Any, path: Sequence[str], text: str, key: str) -> Any:
     if path[0] not in fields:
         raise UsageError(f"--set {key}: no field {path[0]!r}", f"fields are: {', '.join(sorted(fields))}")
     value = getattr(config, path[0])
-    if len(path) > 1 and dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) != (len(path) > 1):
+        problem = "has no fields" if len(path) > 1 else f"has fields: {', '.join(vars(value))}"
+        raise UsageError(f"--set {key}: {path[0]} {problem}", "see --show-config for all keys")
+    if len(path) > 1:
         return dataclasses.replace(config, **{path[0]: _replace(value, path[1:], text, key)})
-    kind = get_type_hints(type(config))[path[0]]
     try:
-        return dataclasses.replace(config, **{path[0]: _parse(text, kind)})
+        return dataclasses.replace(config, **{path[0]: _parse(text, get_type_hints(type(config))[path[0]])})
     except ValueError as error:
-        raise UsageError(f"--set {key}={text}: not a value of type {kind}", f"it is now {value!r}") from error
+        raise UsageError(f"--set {key}={text}: {error}", f"it is now {value!r}") from error
 
 
 def _parse(text: str, kind: Any) -> Any:
+    """`text` as a value of type `kind`. Raises ValueError saying what was expected."""
+    if get_origin(kind) is Literal:
+        if text not in get_args(kind):
+            raise ValueError(f"{text!r} is none of {', '.join(get_args(kind))}")
+        return text
     if kind is bool:
         if text.lower() not in ("true", "false"):
-            raise ValueError(text)
+            raise ValueError(f"{text!r} is not true or false")
         return text.lower() == "true"
     if get_origin(kind) is tuple:
         return tuple(_parse(part, get_args(kind)[0]) for part in text.split(","))
-    if kind not in (int, float, str):
-        raise ValueError(text)
-    return kind(text)
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no {kind.__name__}") from None
 
 
 def from_dict(kind: type, values: Mapping[str, Any]) -> Any:
-    """A frozen config back from `dataclasses.asdict`; unknown keys raise UsageError."""
+    """A frozen config back from `dataclasses.asdict`, as weights carry it. Raises WeightsError naming unknown keys."""
     hints = get_type_hints(kind)
     unknown = set(values) - set(hints)
     if unknown:
-        raise UsageError(f"config: unknown field {sorted(unknown)[0]!r}", "it was written by another version of deform")
+        remedy = "use weights written by this version of deform"
+        raise WeightsError(f"the weights' config has an unknown field {sorted(unknown)[0]!r}", remedy)
     restored = {}
     for key, value in values.items():
         hint = hints[key]

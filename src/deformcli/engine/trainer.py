@@ -8,14 +8,14 @@ import json
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from deformcli import __version__
 from deformcli.errors import DeformError, UsageError
@@ -36,6 +36,7 @@ from .recipe import Batch, Recipe, frozen, to_device
 
 Losses = dict[str, float]
 MAX_BAD_STEPS = 10
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Trainer:
@@ -55,17 +56,24 @@ class Trainer:
         self.bad_steps = 0
 
     def run(self, report: Callable[[int, Losses], None]) -> None:
-        """Train to `config.steps`; `report` gets the step and its losses. SIGTERM and Ctrl-C save before they end."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        with _stop_on_sigterm(), (self.out / "log.jsonl").open("a", buffering=1) as log:
-            try:
-                self._loop(report, log.write)
-            except KeyboardInterrupt:
-                self.save()
-                raise
-        self.save()
+        """Train to `config.steps`; `report` gets the step and its losses.
 
-    def _loop(self, report: Callable[[int, Losses], None], write: Callable[[str], Any]) -> None:
+        SIGTERM and Ctrl-C let the step under way end, save, and raise KeyboardInterrupt.
+        """
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            log = (self.out / "log.jsonl").open("a", buffering=1)
+        except OSError as error:
+            raise DeformError(f"{self.out} cannot be written: {error.strerror}", "choose another --out") from error
+        with log, _stop_signals() as stopped:
+            self._loop(report, log.write, stopped)
+            self.save()
+        if self.step < self.config.steps:
+            raise KeyboardInterrupt
+
+    def _loop(
+        self, report: Callable[[int, Losses], None], write: Callable[[str], Any], stopped: Callable[[], bool]
+    ) -> None:
         started, first = time.monotonic(), self.step
         for batch in self._batches():
             losses = self.train_step(batch)
@@ -76,30 +84,40 @@ class Trainer:
             report(self.step, losses)
             if self.step % self.config.sample_every == 0:
                 self.save_samples(batch)
+            if stopped():
+                return
             if self.step % self.config.save_every == 0:
                 self.save()
 
     def _batches(self) -> Iterator[Batch]:
         size = self.config.batch_size
         order = [range(step * size, (step + 1) * size) for step in range(self.step, self.config.steps)]
-        loader = DataLoader(self.data, batch_sampler=order, num_workers=self.config.workers)  # type: ignore[arg-type]
-        return (to_device(batch, self.device) for batch in loader)
+        loader = DataLoader(
+            _Relayed(self.data),
+            batch_sampler=order,  # type: ignore[arg-type]
+            num_workers=self.config.workers,
+            collate_fn=_collate,
+            worker_init_fn=_ignore_stop_signals,
+            generator=torch.Generator(),  # what the loader draws for itself does not disturb the run's numbers
+        )
+        for batch in loader:
+            if isinstance(batch, DeformError):
+                raise batch
+            yield to_device(batch, self.device)
 
     def train_step(self, batch: Batch) -> Losses:
-        """One step of both players; a step whose loss or gradient is not finite changes nothing."""
+        """One step of both players; a player whose loss or gradient is not finite does not move."""
+        networks = (self.generator, self.discriminators)
+        statistics = [(buffer, buffer.clone()) for network in networks for buffer in network.buffers()]
+
         # generator: fool the judges, who do not learn from it
         with autocast(self.device, self.config.amp), frozen(self.discriminators):
             terms, made = self.recipe.generator_losses(batch, self.step)
             total = sum(terms.values(), torch.zeros((), device=self.device))
-        self.generator_optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        norm = nn.utils.clip_grad_norm_(self.generator.parameters(), self.config.clip or math.inf)
-        if not torch.isfinite(total + norm):
-            self._count_bad_step()
-            return {"skipped": 1.0}
         for group in self.generator_optimizer.param_groups:
             group["lr"] = self.config.generator_lr * self._rate()
-        self.generator_optimizer.step()
+        if not _learn(self.generator_optimizer, total, self.config.clip):
+            return self._skip(statistics)
         self._update_average()
 
         # judges: tell real from made
@@ -107,19 +125,23 @@ class Trainer:
         if self.step >= self.config.adversarial_from and made is not None and len(self.discriminators):
             with autocast(self.device, self.config.amp):
                 judged = self.recipe.discriminator_losses(batch, made)
-            self.discriminator_optimizer.zero_grad(set_to_none=True)
-            sum(judged.values(), torch.zeros((), device=self.device)).backward()
-            self.discriminator_optimizer.step()
+            if not _learn(self.discriminator_optimizer, sum(judged.values(), torch.zeros((), device=self.device))):
+                return self._skip(statistics)
         self.bad_steps = 0
         return {name: round(value.item(), 6) for name, value in {"total": total, **terms, **judged}.items()}
 
-    def _count_bad_step(self) -> None:
+    @torch.no_grad()
+    def _skip(self, statistics: Sequence[tuple[Tensor, Tensor]]) -> Losses:
+        """Put back what the forward passes left in the networks; give up when this happens again and again."""
+        for buffer, before in statistics:
+            buffer.copy_(before)
         self.bad_steps += 1
         if self.bad_steps >= MAX_BAD_STEPS:
             raise DeformError(
                 f"step {self.step}: {MAX_BAD_STEPS} losses in a row were not finite",
                 "lower training.generator_lr, set training.clip=1 or training.amp=off, and --resume auto",
             )
+        return {"skipped": 1.0}
 
     def _rate(self) -> float:
         """Share of the learning rate at this step: linear warm-up, then constant or a cosine to 0."""
@@ -143,8 +165,8 @@ class Trainer:
     def save_samples(self, batch: Batch) -> None:
         few = {key: value[:6] for key, value in batch.items()}
         with _evaluating(self.generator), autocast(self.device, self.config.amp):
-            _, made = self.recipe.generator_losses(few, self.config.steps)
-        save_grid(self.out / "samples" / f"{self.step:07d}.png", self.recipe.pictures(few, made))
+            columns = self.recipe.pictures(few)
+        save_grid(self.out / "samples" / f"{self.step:07d}.png", columns)
 
     def save(self) -> None:
         """Write the checkpoint and the exported weights, each atomically."""
@@ -194,14 +216,53 @@ def _evaluating(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _stop_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the run the way Ctrl-C does."""
+def _stop_signals() -> Iterator[Callable[[], bool]]:
+    """Whether SIGTERM or Ctrl-C has come: noted, so that no half-done step is saved. A second one acts as ever."""
+    came: list[int] = []
 
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+    def note(number: int, _: object) -> None:
+        came.append(number)
+        signal.signal(number, previous[number])
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    previous = {number: signal.signal(number, note) for number in STOP_SIGNALS}
     try:
-        yield
+        yield lambda: bool(came)
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _ignore_stop_signals(_: int) -> None:
+    """In a process that prepares data: the main process ends it when the step under way has ended."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+class _Relayed(Dataset):
+    """Items, or the DeformError that one raised: torch would make an unreadable RuntimeError of it on its way here."""
+
+    def __init__(self, data: Dataset) -> None:
+        self.data = data
+
+    def __getitem__(self, index: int) -> Batch | DeformError:
+        try:
+            return self.data[index]
+        except DeformError as error:
+            return error
+
+
+def _collate(items: Sequence[Batch | DeformError]) -> Batch | DeformError:
+    errors = (item for item in items if isinstance(item, DeformError))
+    return next(errors, None) or default_collate(items)
+
+
+def _learn(optimizer: torch.optim.Optimizer, loss: Tensor, clip: float = 0.0) -> bool:
+    """One optimizer step down `loss`, its gradient's norm at most `clip`; False, and no step, if one is not finite."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    norm = nn.utils.clip_grad_norm_(parameters, clip or math.inf)
+    finite = bool(torch.isfinite(loss + norm))
+    if finite:
+        optimizer.step()
+    return finite

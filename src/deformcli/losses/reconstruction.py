@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -22,12 +23,17 @@ def pixel_loss(image: Tensor, target: Tensor, mask: Tensor | None = None) -> Ten
 
 
 def gradient_loss(image: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
-    """L1 between the horizontal and vertical differences of two images: sharp edges where the target has them."""
+    """L1 between the horizontal and vertical differences of two images: sharp edges where the target has them.
+
+    A difference weighs as much as the lighter of its two pixels.
+    """
     difference = image - target
     dx, dy = difference.diff(dim=3).abs(), difference.diff(dim=2).abs()
     if mask is None:
         return dx.mean() + dy.mean()
-    return masked_mean(dx, mask[..., :, 1:]) + masked_mean(dy, mask[..., 1:, :])
+    across = torch.minimum(mask[..., :, 1:], mask[..., :, :-1])
+    down = torch.minimum(mask[..., 1:, :], mask[..., :-1, :])
+    return masked_mean(dx, across) + masked_mean(dy, down)
 
 
 def flow_loss(flow: Tensor, true_flow: Tensor, mask: Tensor) -> Tensor:
