@@ -23,7 +23,6 @@ from torch import Tensor
 from deformcli.warp import forward_warp, native
 
 SIZES = ((1, 1, 128), (32, 32, 128), (10, 1, 128), (10, 1, 512), (1, 1, 1024))  # flows, images, height = width
-FLOOR_BYTES = {"forward": 36, "both": 36 + 52}  # backward: warped, coverage and their gradients, image, flow; gradients
 
 
 def scatter_add_warp(image: Tensor, flow: Tensor, eps: float = 1e-6) -> tuple[Tensor, Tensor]:
@@ -69,54 +68,69 @@ def make_flows(n: int, size: int) -> dict[str, Tensor]:
     }
 
 
-def median_seconds(run: Callable[[], object], seconds: float) -> float:
-    """Of at least three runs, and as many as fit in `seconds`, after one to warm up."""
-    run()
-    times, end = [], time.perf_counter() + seconds
-    while len(times) < 3 or time.perf_counter() < end:
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+class Clock:
+    """Medians of callables run in turn, so that what else the machine does meets all of them.
+
+    On one thread it counts processor time, which other programs disturb least.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.now = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
+
+    def medians(self, *runs: Callable[[], object]) -> list[float]:
+        """Of at least three rounds, and as many as fit in `seconds` for each, after one to warm up."""
+        times: list[list[float]] = [[] for _ in runs]
+        end = None
+        while end is None or time.perf_counter() < end or len(times[0]) < 4:
+            for run, own in zip(runs, times, strict=True):
+                start = self.now()
+                run()
+                own.append(self.now() - start)
+            end = end or time.perf_counter() + self.seconds * len(runs)
+        return [statistics.median(own[1:]) for own in times]
 
 
-def forward_seconds(warp: Callable, image: Tensor, flow: Tensor, seconds: float) -> float:
-    with torch.no_grad():
-        return median_seconds(lambda: warp(image, flow), seconds)
+def forward(warp: Callable, image: Tensor, flow: Tensor) -> Callable[[], object]:
+    @torch.no_grad()
+    def run() -> None:
+        warp(image, flow)
+
+    return run
 
 
-def both_seconds(warp: Callable, image: Tensor, flow: Tensor, seconds: float) -> float:
-    """Forward and backward, with gradients of image and flow."""
+def forward_and_backward(warp: Callable, image: Tensor, flow: Tensor) -> Callable[[], object]:
+    """With gradients of image and flow."""
     image, flow = image.clone().requires_grad_(), flow.clone().requires_grad_()
     with torch.no_grad():
         cotangents = [torch.randn_like(output) for output in warp(image, flow)]
-    return median_seconds(lambda: torch.autograd.grad(warp(image, flow), (image, flow), cotangents), seconds)
+    return lambda: torch.autograd.grad(warp(image, flow), (image, flow), cotangents)
 
 
-def copy_bandwidth(seconds: float) -> float:
-    """Bytes a second, read and written, of copying 64 MB."""
-    source = torch.zeros(16 << 20)
+def copy_bandwidth(clock: Clock) -> float:
+    """Bytes a second, read and written, of copying 256 MB: more than caches hold."""
+    source = torch.zeros(64 << 20)
     target = torch.empty_like(source)
-    return 2 * source.nbytes / median_seconds(lambda: target.copy_(source), seconds)
+    (seconds,) = clock.medians(lambda: target.copy_(source))
+    return 2 * source.nbytes / seconds
 
 
-def overhead_microseconds() -> float:
-    """A whole call on an 8 x 8 image."""
+def overheads(clock: Clock) -> list[float]:
+    """Microseconds of a whole call on an 8 x 8 image: forward, forward + backward."""
     image, flow = torch.randn(1, 3, 8, 8), torch.randn(1, 2, 8, 8)
-    return forward_seconds(forward_warp, image, flow, 0.3) * 1e6
+    runs = [part(forward_warp, image, flow) for part in (forward, forward_and_backward)]
+    return [seconds * 1e6 for seconds in clock.medians(*runs)]
 
 
-def row(n: int, images: int, size: int, name: str, flow: Tensor, bandwidth: float, seconds: float) -> str:
-    image = torch.randn(images, 3, size, size)
-    measured = {"forward": [], "both": []}
-    for warp in (forward_warp, scatter_add_warp, grid_sample):
-        field = flow.nan_to_num(2.0 * size) if warp is not forward_warp else flow
-        measured["forward"].append(forward_seconds(warp, image, field, seconds))
-        measured["both"].append(both_seconds(warp, image, field, seconds))
-    cells = [f"{n:3d} of {images:2d}, {size:4d}", f"{name:8s}"]
-    for part, (own, scatter, sample) in measured.items():
-        share = FLOOR_BYTES[part] * n * size * size / bandwidth / own
-        cells.append(f"{own * 1e3:8.3f} ms {scatter / own:6.1f}x {sample / own:5.1f}x {share:6.0%}")
+def row(size: tuple[int, int, int], name: str, flow: Tensor, bandwidth: float, clock: Clock) -> str:
+    n, images, side = size
+    image, finite = torch.randn(images, 3, side, side), flow.nan_to_num(2.0 * side)
+    cells = [f"{n:3d} of {images:2d}, {side:4d}", f"{name:8s}"]
+    for part, floor_bytes in ((forward, 36), (forward_and_backward, 88)):
+        runs = part(forward_warp, image, flow), part(scatter_add_warp, image, finite), part(grid_sample, image, finite)
+        own, scatter, sample = clock.medians(*runs)
+        share = floor_bytes * n * side**2 / bandwidth / own
+        cells.append(f"{own * 1e3:9.3f} ms {scatter / own:7.1f} x {sample / own:7.1f} x {share:6.0%}")
     return " | ".join(cells)
 
 
@@ -126,17 +140,18 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    seconds = 0.05 if options.quick else 0.4
+    clock = Clock(0.05 if options.quick else 0.3)
 
-    bandwidth = copy_bandwidth(seconds)
+    bandwidth = copy_bandwidth(clock)
     print(f"native: {native.available()[1]}")
     print(f"{options.threads} thread(s), torch {torch.__version__}, copy bandwidth {bandwidth / 1e9:.1f} GB/s")
-    print(f"a call on 8 x 8: {overhead_microseconds():.1f} us\n")
-    part = f"{'time':>11s} {'scatter':>7s} {'grid':>6s} {'floor':>6s}"
-    print(f"flows of images | flow     | forward{part[7:]} | forward + backward{part[18:]}")
-    for n, images, size in SIZES:
-        for name, flow in make_flows(n, size).items():
-            print(row(n, images, size, name, flow, bandwidth, seconds))
+    print("a call on 8 x 8: {:.1f} us forward, {:.1f} us forward + backward\n".format(*overheads(clock)))
+    part = f"{'time':>9s} {'scatter':>12s} {'grid':>9s} {'floor':>6s}"
+    print(f"{'':14s} | {'':8s} | {'forward':37s} | forward + backward")
+    print(f"flows, images, | flow     | {part}  | {part}")
+    for n, images, side in SIZES:
+        for name, flow in make_flows(n, side).items():
+            print(row((n, images, side), name, flow, bandwidth, clock))
 
 
 if __name__ == "__main__":

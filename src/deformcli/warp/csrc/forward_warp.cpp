@@ -14,9 +14,8 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
+#include <cstring>
 #include <new>
-#include <type_traits>
 #include <vector>
 
 #if defined(_WIN32)
@@ -31,40 +30,110 @@ constexpr int NOWHERE = INT_MIN;   // the row in which a pixel lands whose flow 
 constexpr int MOST_CHANNELS = 7;   // in one pass; more channels take several
 constexpr int LEAST_BAND_ROWS = 16;
 
-constexpr int cell_size(int channels) { return channels <= 1 ? 2 : channels <= 3 ? 4 : 8; }
+// Four numbers that the compiler keeps in one vector register, or in two smaller ones.
+#if defined(__GNUC__)
+template <class T>
+struct QuadType {
+  typedef T type __attribute__((vector_size(4 * sizeof(T))));
+};
+template <class T>
+using Quad = typename QuadType<T>::type;
+#else
+template <class T>
+struct Quad {
+  T lane[4];
+  T operator[](int i) const { return lane[i]; }
+  T& operator[](int i) { return lane[i]; }
+  friend Quad operator+(Quad a, Quad b) { return {a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]}; }
+  friend Quad operator-(Quad a, Quad b) { return {a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3]}; }
+  friend Quad operator*(Quad a, Quad b) { return {a[0] * b[0], a[1] * b[1], a[2] * b[2], a[3] * b[3]}; }
+  friend Quad operator/(Quad a, Quad b) { return {a[0] / b[0], a[1] / b[1], a[2] / b[2], a[3] / b[3]}; }
+};
+#endif
 
-// The channels of one pixel; the compiler turns each loop into one or two vector instructions.
-template <class T, int SIZE>
-struct Cell {
-  T lane[SIZE];
+template <class T>
+Quad<T> all(T value) {
+  return Quad<T>{value, value, value, value};
+}
 
-  static Cell load(const T* from) {
-    Cell cell;
-    for (int i = 0; i < SIZE; ++i) cell.lane[i] = from[i];
-    return cell;
+template <class T>
+Quad<T> load(const T* from, int count = 4) {
+  Quad<T> quad{};
+  if (count == 4) std::memcpy(&quad, from, sizeof quad);
+  else std::memcpy(&quad, from, count * sizeof(T));
+  return quad;
+}
+
+template <class T>
+void store(Quad<T> quad, T* to, int count = 4) {
+  if (count == 4) std::memcpy(to, &quad, sizeof quad);
+  else std::memcpy(to, &quad, count * sizeof(T));
+}
+
+template <class T>
+Quad<T> inverse_or_zero(Quad<T> weight, T eps) {
+#if defined(__GNUC__)
+  return weight > 0 ? 1 / (weight + eps) : all(T(0));
+#else
+  Quad<T> result;
+  for (int i = 0; i < 4; ++i) result[i] = weight[i] > 0 ? 1 / (weight[i] + eps) : T(0);
+  return result;
+#endif
+}
+
+// Lanes I and J of both, alternating. (Compilers see one instruction in the builtin, and often do not in subscripts.)
+template <int I, int J, class Q>
+Q interleave(Q a, Q b) {
+#if defined(__clang__)
+  return __builtin_shufflevector(a, b, I, I + 4, J, J + 4);
+#elif defined(__GNUC__)
+  return __builtin_shuffle(a, b, decltype(a < b){I, I + 4, J, J + 4});
+#else
+  return {a[I], b[I], a[J], b[J]};
+#endif
+}
+
+template <int I, class Q>
+Q broadcast(Q a) {
+#if defined(__clang__)
+  return __builtin_shufflevector(a, a, I, I, I, I);
+#elif defined(__GNUC__)
+  return __builtin_shuffle(a, decltype(a < a){I, I, I, I});
+#else
+  return {a[I], a[I], a[I], a[I]};
+#endif
+}
+
+// Rows become columns.
+template <class T>
+void transpose(Quad<T>* q) {
+  const Quad<T> a = interleave<0, 1>(q[0], q[2]), b = interleave<2, 3>(q[0], q[2]);
+  const Quad<T> c = interleave<0, 1>(q[1], q[3]), d = interleave<2, 3>(q[1], q[3]);
+  q[0] = interleave<0, 1>(a, c);
+  q[1] = interleave<2, 3>(a, c);
+  q[2] = interleave<0, 1>(b, d);
+  q[3] = interleave<2, 3>(b, d);
+}
+
+// Four neighbouring pixels: a quad per channel, or, turned, for every four channels a quad per pixel.
+template <class T, int CHANNELS>
+struct Tile {
+  static constexpr int QUADS = CHANNELS / 4 + 1;  // of a cell: CHANNELS, the coverage, and zeros up to a whole quad
+  static constexpr int SIZE = 4 * QUADS;
+  Quad<T> quad[SIZE];
+
+  void turn() {
+    for (int q = 0; q < QUADS; ++q) transpose<T>(quad + 4 * q);
   }
-  void store(T* to) const {
-    for (int i = 0; i < SIZE; ++i) to[i] = lane[i];
+  void load_planes(const T* planes, ptrdiff_t plane, int count, Quad<T> coverage) {
+    for (int c = 0; c < CHANNELS; ++c) quad[c] = load(planes + c * plane, count);
+    quad[CHANNELS] = coverage;
+    for (int c = CHANNELS + 1; c < SIZE; ++c) quad[c] = all(T(0));
   }
-  friend Cell operator-(const Cell& a, const Cell& b) {
-    Cell result;
-    for (int i = 0; i < SIZE; ++i) result.lane[i] = a.lane[i] - b.lane[i];
-    return result;
-  }
-  friend Cell operator*(const Cell& a, const Cell& b) {
-    Cell result;
-    for (int i = 0; i < SIZE; ++i) result.lane[i] = a.lane[i] * b.lane[i];
-    return result;
-  }
-  friend Cell operator+(const Cell& a, const Cell& b) {
-    Cell result;
-    for (int i = 0; i < SIZE; ++i) result.lane[i] = a.lane[i] + b.lane[i];
-    return result;
-  }
-  friend Cell operator*(const Cell& a, T factor) {
-    Cell result;
-    for (int i = 0; i < SIZE; ++i) result.lane[i] = a.lane[i] * factor;
-    return result;
+  bool finite() const {
+    Quad<T> zeros = all(T(0));
+    for (int c = 0; c < CHANNELS; ++c) zeros = zeros + (quad[c] - quad[c]);
+    return (zeros[0] + zeros[1]) + (zeros[2] + zeros[3]) == 0;
   }
 };
 
@@ -118,17 +187,24 @@ struct Reach {
 
 template <class T>
 void measure_row(const T* dy, int row, int height, int width, int& first, int& last) {
-  int low = INT_MAX, high = INT_MIN;
   const T r = T(row), h = T(height);
-  for (int i = 0; i < width; ++i) {
-    T v = dy[i];
-    const bool inside = (r + v > -1) & (r + v < h);
-    v = inside ? v : T(0);
-    const int y = row + int(std::floor(v));
-    low = std::min(low, inside ? y : INT_MAX);
-    high = std::max(high, inside ? y : INT_MIN);
+  unsigned low = UINT_MAX;  // of row + 1, so that NOWHERE is large
+  int high = NOWHERE;
+  int y[256];
+  for (int begin = 0; begin < width; begin += 256) {  // in two loops, which compilers turn into vector code
+    const int count = std::min(256, width - begin);
+    for (int i = 0; i < count; ++i) {
+      T v = dy[begin + i];
+      const bool inside = (r + v > -1) & (r + v < h);
+      v = inside ? v : T(0);
+      y[i] = inside ? row + int(std::floor(v)) : NOWHERE;
+    }
+    for (int i = 0; i < count; ++i) {
+      low = std::min(low, unsigned(y[i]) + 1u);
+      high = std::max(high, y[i]);
+    }
   }
-  first = low;
+  first = high == NOWHERE ? INT_MAX : int(low) - 1;
   last = high;
 }
 
@@ -159,67 +235,30 @@ class Ring {
   std::vector<T> cells_;
 };
 
-// Planes -> cells with a 1 as coverage. Returns whether every colour is finite.
-template <class T, int CHANNELS>
-bool pack_colors(const T* planes, ptrdiff_t plane, int width, T* cells) {
-  constexpr int SIZE = cell_size(CHANNELS);
-  int strange = 0;
-  for (int i = 0; i < width; ++i) {
-    for (int c = 0; c < SIZE; ++c) {
-      const T value = c < CHANNELS ? planes[c * plane + i] : T(c == CHANNELS);
-      strange |= !(std::fabs(value) <= std::numeric_limits<T>::max());
-      cells[i * SIZE + c] = value;
-    }
+// Adds one pixel, `pixel[0]` and, beyond four channels, `pixel[4]`, to the four cells around its target.
+template <class T, int QUADS>
+void splat(const Quad<T>* pixel, const T* weights, T* upper, T* lower) {
+  constexpr int SIZE = 4 * QUADS;
+  const Quad<T> w = load(weights), above = broadcast<2>(w), below = broadcast<3>(w);
+  for (int q = 0; q < SIZE; q += 4, upper += 4, lower += 4) {
+    const Quad<T> left = pixel[q] * broadcast<0>(w), right = pixel[q] * broadcast<1>(w);
+    const Quad<T> a = load(upper) + left * above, b = load(upper + SIZE) + right * above;
+    const Quad<T> c = load(lower) + left * below, d = load(lower + SIZE) + right * below;
+    store<T>(a, upper);
+    store<T>(b, upper + SIZE);
+    store<T>(c, lower);
+    store<T>(d, lower + SIZE);
   }
-  return !strange;
 }
 
-// Adds one source row to the ring. Mostly a pixel lands one cell right of the pixel before it: the two cells they share
-// are kept in registers.
-template <class T, int SIZE>
-void splat_row(const Landing<T>& landing, const T* colors, int width, Rows targets, T* const* rows) {
-  using Pixel = Cell<T, SIZE>;
-  const int *to_column = landing.x.data(), *to_row = landing.y.data();
-  const T* weights = landing.weights.data();
-  T nothing[4 * SIZE] = {};
-  T *upper = nothing, *lower = nothing + 2 * SIZE;  // the right cells of the last pixel, whose sums are these
-  Pixel upper_sum{}, lower_sum{};
-  for (int i = 0; i < width; ++i, colors += SIZE, weights += 4) {
-    const int y = to_row[i];
-    if (y < targets.begin || y + 1 >= targets.end) continue;
-    T* const left_upper = rows[y] + ptrdiff_t(to_column[i]) * SIZE;
-    T* const left_lower = rows[y + 1] + ptrdiff_t(to_column[i]) * SIZE;
-    const Pixel color = Pixel::load(colors), left = color * weights[0], right = color * weights[1];
-    if (left_upper != upper) {
-      upper_sum.store(upper);
-      lower_sum.store(lower);
-      upper_sum = Pixel::load(left_upper);
-      lower_sum = Pixel::load(left_lower);
-    }
-    (upper_sum + left * weights[2]).store(left_upper);
-    (lower_sum + left * weights[3]).store(left_lower);
-    upper = left_upper + SIZE;
-    lower = left_lower + SIZE;
-    upper_sum = Pixel::load(upper) + right * weights[2];
-    lower_sum = Pixel::load(lower) + right * weights[3];
-  }
-  upper_sum.store(upper);
-  lower_sum.store(lower);
-}
-
-// The same for a row with NaN or Inf among its colours: cells of weight 0 are left alone, which 0 * NaN would reach.
-template <class T, int SIZE>
-void splat_strange_row(const Landing<T>& landing, const T* colors, int width, Rows targets, T* const* rows) {
-  for (int i = 0; i < width; ++i, colors += SIZE) {
-    const int y = landing.y[i];
-    if (y < targets.begin || y + 1 >= targets.end) continue;
-    const T* weights = landing.weights.data() + 4 * ptrdiff_t(i);
-    for (int corner = 0; corner < 4; ++corner) {
-      const int right = corner % 2, lower = corner / 2;
-      const T weight = weights[right] * weights[2 + lower];
-      T* cell = rows[y + lower] + ptrdiff_t(landing.x[i] + right) * SIZE;
-      if (weight > 0) (Cell<T, SIZE>::load(cell) + Cell<T, SIZE>::load(colors) * weight).store(cell);
-    }
+// The same for a pixel of NaN or Inf: a cell of weight 0 is left alone, which 0 * NaN would reach.
+template <class T, int QUADS>
+void splat_strange(const Quad<T>* pixel, const T* weights, T* upper, T* lower) {
+  for (int corner = 0; corner < 4; ++corner) {
+    const int right = corner % 2, below = corner / 2;
+    const T weight = weights[right] * weights[2 + below];
+    T* cell = (below ? lower : upper) + right * 4 * QUADS;
+    for (int q = 0; q < 4 * QUADS && weight > 0; q += 4) store<T>(load(cell + q) + pixel[q] * all(weight), cell + q);
   }
 }
 
@@ -230,31 +269,61 @@ struct Forward {
   T *warped, *coverage;
   T eps;
 
-  // Divides a finished row by its coverage, writes it out and leaves its cells empty for the next one.
+  // Divides a finished row by its coverage and writes it out.
   template <int CHANNELS>
   void finish_row(T* cells, int64_t n, int channel, int target) const {
-    constexpr int SIZE = cell_size(CHANNELS);
+    constexpr int SIZE = Tile<T, CHANNELS>::SIZE;
     const ptrdiff_t plane = size.plane(), offset = ptrdiff_t(target) * size.width;
-    T* __restrict out = warped + (n * size.channels + channel) * plane + offset;
-    T* __restrict out_coverage = coverage + n * plane + offset;
-    const T* __restrict in = cells + SIZE;
-    for (int i = 0; i < size.width; ++i) {
-      const T weight = in[i * SIZE + CHANNELS], inverse = weight > 0 ? 1 / (weight + eps) : T(0);
-      for (int c = 0; c < CHANNELS; ++c) out[c * plane + i] = in[i * SIZE + c] * inverse;
-      out_coverage[i] = weight;
+    T* out = warped + (n * size.channels + channel) * plane + offset;
+    T* out_coverage = coverage + n * plane + offset;
+    for (int i = 0; i < size.width; i += 4) {
+      const int count = std::min(4, size.width - i);
+      Tile<T, CHANNELS> tile;
+      for (int k = 0; k < 4; ++k)
+        for (int q = 0; q < SIZE; q += 4) tile.quad[q + k] = load(cells + ptrdiff_t(i + k + 1) * SIZE + q);
+      tile.turn();
+      const Quad<T> weight = tile.quad[CHANNELS], inverse = inverse_or_zero<T>(weight, eps);
+      for (int c = 0; c < CHANNELS; ++c) store<T>(tile.quad[c] * inverse, out + c * plane + i, count);
+      store<T>(weight, out_coverage + i, count);
+    }
+  }
+
+  // Adds one source row to the rows of cells.
+  template <int CHANNELS>
+  void splat_row(const T* colors, const Landing<T>& landing, Rows targets, T* const* rows) const {
+    constexpr int QUADS = Tile<T, CHANNELS>::QUADS, SIZE = 4 * QUADS;
+    const unsigned span = targets.end - targets.begin - 1;  // the upper row of a pixel is never the last
+    const ptrdiff_t plane = size.plane();
+    for (int i = 0; i < size.width; i += 4) {
+      const int count = std::min(4, size.width - i);
+      Tile<T, CHANNELS> tile;
+      tile.load_planes(colors + i, plane, count, all(T(1)));
+      const bool finite = tile.finite();
+      tile.turn();
+      const int *to_column = landing.x.data() + i, *to_row = landing.y.data() + i;
+      const T* weights = landing.weights.data() + 4 * ptrdiff_t(i);
+      const auto visit = [&](int k, auto add) {
+        const int y = to_row[k];
+        if (unsigned(y) - unsigned(targets.begin) >= span) return;
+        const ptrdiff_t at = ptrdiff_t(to_column[k]) * SIZE;
+        add(tile.quad + k, weights + 4 * k, rows[y] + at, rows[y + 1] + at);
+      };
+      if (finite && count == 4)
+        for (int k = 0; k < 4; ++k) visit(k, splat<T, QUADS>);
+      else
+        for (int k = 0; k < count; ++k) visit(k, splat_strange<T, QUADS>);
     }
   }
 
   template <int CHANNELS>
   void run(int64_t n, int channel, Rows band, const Reach& reach) const {
-    constexpr int SIZE = cell_size(CHANNELS);
-    const int width = size.width, row_length = (width + 2) * SIZE;  // a spare column on either side takes what falls off
+    constexpr int SIZE = Tile<T, CHANNELS>::SIZE;
+    const int width = size.width, row_length = (width + 5) * SIZE;  // spare columns on either side take what falls off
     const Rows targets{band.begin - 1, band.end + 1};               // and so does a spare row
     const int *first = reach.first.data() + n * size.height, *last = reach.last.data() + n * size.height;
     std::vector<int> next;
     Ring<T> ring(first, last, {0, size.height}, targets, row_length, next);
     Landing<T> landing(width);
-    std::vector<T> colors(size_t(width) * SIZE);
 
     const ptrdiff_t plane = size.plane();
     const T* planes = image + ((size.image_batch == 1 ? 0 : n) * size.channels + channel) * plane;
@@ -271,10 +340,7 @@ struct Forward {
       if (last[s] < targets.begin || first[s] >= band.end) continue;
       const T* dx = flow + 2 * n * plane + ptrdiff_t(s) * width;
       landing.compute(dx, dx + plane, s, size.height, width);
-      if (pack_colors<T, CHANNELS>(planes + ptrdiff_t(s) * width, plane, width, colors.data()))
-        splat_row<T, SIZE>(landing, colors.data(), width, targets, ring.rows());
-      else
-        splat_strange_row<T, SIZE>(landing, colors.data(), width, targets, ring.rows());
+      splat_row<CHANNELS>(planes + ptrdiff_t(s) * width, landing, targets, ring.rows());
     }
     finish_until(band.end);
   }
@@ -290,85 +356,99 @@ struct Backward {
   // The gradient with respect to a row's sums and, as coverage, to its weights; zero in holes.
   template <int CHANNELS>
   void fill_row(T* cells, int64_t n, int channel, int target) const {
-    constexpr int SIZE = cell_size(CHANNELS);
+    constexpr int SIZE = Tile<T, CHANNELS>::SIZE;
     const ptrdiff_t plane = size.plane(), offset = ptrdiff_t(target) * size.width;
-    const T* __restrict grad = grad_warped + (n * size.channels + channel) * plane + offset;
-    const T* __restrict value = warped + (n * size.channels + channel) * plane + offset;
-    const T* __restrict weight = coverage + n * plane + offset;
-    const T* __restrict grad_weight = grad_coverage + n * plane + offset;
+    const T* grad = grad_warped + (n * size.channels + channel) * plane + offset;
+    const T* value = warped + (n * size.channels + channel) * plane + offset;
+    const T* weight = coverage + n * plane + offset;
+    const T* grad_weight = grad_coverage + n * plane + offset;
     const T share = T(channel == 0);  // the coverage's own gradient counts once, in the first pass
-    T* __restrict out = cells + SIZE;
-    for (int i = 0; i < size.width; ++i) {
-      const T inverse = weight[i] > 0 ? 1 / (weight[i] + eps) : T(0);
-      T pull = grad_weight[i] * share;
+    for (int i = 0; i < size.width; i += 4) {
+      const int count = std::min(4, size.width - i);
+      const Quad<T> inverse = inverse_or_zero<T>(load(weight + i, count), eps);
+      Quad<T> pull = load(grad_weight + i, count) * all(share);
+      Tile<T, CHANNELS> tile;
+      tile.load_planes(grad + i, plane, count, pull);
       for (int c = 0; c < CHANNELS; ++c) {
-        const T grad_sum = grad[c * plane + i] * inverse;
-        out[i * SIZE + c] = grad_sum;
-        pull -= grad_sum * value[c * plane + i];
+        tile.quad[c] = tile.quad[c] * inverse;
+        pull = pull - tile.quad[c] * load(value + c * plane + i, count);
       }
-      out[i * SIZE + CHANNELS] = pull;
+      tile.quad[CHANNELS] = pull;
+      tile.turn();
+      for (int k = 0; k < count; ++k)
+        for (int q = 0; q < SIZE; q += 4) store<T>(tile.quad[q + k], cells + ptrdiff_t(i + k + 1) * SIZE + q);
     }
   }
 
-  // Per pixel the bilinear mean of its four cells, and the means' slopes times the colour.
-  template <int SIZE>
-  void gather_row(const Landing<T>& landing, const T* colors, T* const* rows, T* means, T* pulls_x, T* pulls_y) const {
-    using Pixel = Cell<T, SIZE>;
-    for (int i = 0; i < size.width; ++i) {
-      const ptrdiff_t at = ptrdiff_t(i) * SIZE;
-      const int y = landing.y[i];
-      if (y == NOWHERE) {
-        for (T* out : {means, pulls_x, pulls_y}) Pixel{}.store(out + at);
-        continue;
+  // Gathers four pixels of a source row: the bilinear means of their cells, and the colours times the means' slopes.
+  template <int CHANNELS>
+  void gather_row(const Landing<T>& landing, T* const* rows, int64_t n, int channel, int source) const {
+    const ptrdiff_t plane = size.plane(), offset = ptrdiff_t(source) * size.width;
+    const bool shared = size.image_batch == 1;
+    const ptrdiff_t image_offset = ((shared ? 0 : n) * size.channels + channel) * plane + offset;
+    T *image_out = grad_image + image_offset, *x_out = grad_flow + 2 * n * plane + offset, *y_out = x_out + plane;
+    const bool add_image = shared && n > 0, add_flow = channel > 0;
+    for (int i = 0; i < size.width; i += 4) {
+      const int count = std::min(4, size.width - i);
+      Tile<T, CHANNELS> colors, means, pulls_x, pulls_y;
+      colors.load_planes(image + image_offset + i, plane, count, all(T(1)));
+      colors.turn();
+      for (int k = 0; k < 4; ++k) {
+        const int y = k < count ? landing.y[i + k] : NOWHERE;
+        if (y != NOWHERE)
+          gather(landing, i + k, rows[y], rows[y + 1], k, colors, means, pulls_x, pulls_y);
+        else
+          for (auto* tile : {&means, &pulls_x, &pulls_y})
+            for (int q = k; q < colors.SIZE; q += 4) tile->quad[q] = all(T(0));
       }
-      const T* weights = landing.weights.data() + 4 * ptrdiff_t(i);
-      const T left = weights[0], right = weights[1], upper = weights[2], lower = weights[3];
-      const T* corner = rows[y] + ptrdiff_t(landing.x[i]) * SIZE;
-      const Pixel a = Pixel::load(corner), b = Pixel::load(corner + SIZE);
-      corner = rows[y + 1] + ptrdiff_t(landing.x[i]) * SIZE;
-      const Pixel c = Pixel::load(corner), d = Pixel::load(corner + SIZE);
-      const Pixel color = Pixel::load(colors + at);
-      ((a * left + b * right) * upper + (c * left + d * right) * lower).store(means + at);
-      (((b - a) * upper + (d - c) * lower) * color).store(pulls_x + at);
-      (((c - a) * left + (d - b) * right) * color).store(pulls_y + at);
+      means.turn();
+      for (int c = 0; c < CHANNELS; ++c) {
+        T* out = image_out + c * plane + i;
+        store<T>(add_image ? load(out, count) + means.quad[c] : means.quad[c], out, count);
+      }
+      write_pulls(pulls_x, x_out + i, count, add_flow);
+      write_pulls(pulls_y, y_out + i, count, add_flow);
+    }
+  }
+
+  // The same for one pixel: the `k`th of its tile, `i`th of its row.
+  template <class Pixels>
+  static void gather(const Landing<T>& landing, int i, const T* above, const T* below, int k, const Pixels& colors,
+                     Pixels& means, Pixels& pulls_x, Pixels& pulls_y) {
+    constexpr int SIZE = Pixels::SIZE;
+    const Quad<T> weights = load(landing.weights.data() + 4 * ptrdiff_t(i));
+    const Quad<T> left = broadcast<0>(weights), right = broadcast<1>(weights);
+    const Quad<T> upper = broadcast<2>(weights), lower = broadcast<3>(weights);
+    above += ptrdiff_t(landing.x[i]) * SIZE;
+    below += ptrdiff_t(landing.x[i]) * SIZE;
+    for (int q = 0; q < SIZE; q += 4, above += 4, below += 4) {
+      const Quad<T> a = load(above), b = load(above + SIZE), c = load(below), d = load(below + SIZE);
+      const Quad<T> mean_above = a * left + b * right, mean_below = c * left + d * right, color = colors.quad[q + k];
+      means.quad[q + k] = mean_above * upper + mean_below * lower;
+      pulls_x.quad[q + k] = ((b - a) * upper + (d - c) * lower) * color;
+      pulls_y.quad[q + k] = (mean_below - mean_above) * color;
     }
   }
 
   template <int CHANNELS>
-  void write_row(const T* means, const T* pulls_x, const T* pulls_y, int64_t n, int channel, int source) const {
-    constexpr int SIZE = cell_size(CHANNELS);
-    const ptrdiff_t plane = size.plane(), offset = ptrdiff_t(source) * size.width;
-    const bool shared = size.image_batch == 1;
-    T* __restrict image_out = grad_image + ((shared ? 0 : n) * size.channels + channel) * plane + offset;
-    T* __restrict x_out = grad_flow + 2 * n * plane + offset;
-    T* __restrict y_out = x_out + plane;
-    const bool add_image = shared && n > 0, add_flow = channel > 0;
-    for (int i = 0; i < size.width; ++i) {
-      T x = add_flow ? x_out[i] : T(0), y = add_flow ? y_out[i] : T(0);
-      for (int c = 0; c <= CHANNELS; ++c) {
-        x += pulls_x[i * SIZE + c];
-        y += pulls_y[i * SIZE + c];
-      }
-      x_out[i] = x;
-      y_out[i] = y;
-      for (int c = 0; c < CHANNELS; ++c)
-        image_out[c * plane + i] = means[i * SIZE + c] + (add_image ? image_out[c * plane + i] : T(0));
-    }
+  static void write_pulls(Tile<T, CHANNELS>& pulls, T* out, int count, bool add) {
+    pulls.turn();
+    Quad<T> sum = add ? load(out, count) : all(T(0));
+    for (int c = 0; c <= CHANNELS; ++c) sum = sum + pulls.quad[c];
+    store<T>(sum, out, count);
   }
 
   template <int CHANNELS>
   void run(int64_t n, int channel, Rows band, const Reach& reach) const {
-    constexpr int SIZE = cell_size(CHANNELS);
-    const int width = size.width, height = size.height, row_length = (width + 2) * SIZE;
+    constexpr int SIZE = Tile<T, CHANNELS>::SIZE;
+    const int width = size.width, height = size.height, row_length = (width + 5) * SIZE;
     const Rows targets{-1, height + 1};  // the spare cells around the picture stay zero
     const int *first = reach.first.data() + n * height, *last = reach.last.data() + n * height;
     std::vector<int> next;
     Ring<T> ring(first, last, band, targets, row_length, next);
     Landing<T> landing(width);
-    std::vector<T> colors(size_t(width) * SIZE), means(colors), pulls_x(colors), pulls_y(colors);
 
     const ptrdiff_t plane = size.plane();
-    const T* planes = image + ((size.image_batch == 1 ? 0 : n) * size.channels + channel) * plane;
     int filled = targets.begin;
     for (int s = band.begin; s < band.end; ++s) {
       filled = std::max(filled, next[s - band.begin]);
@@ -379,9 +459,7 @@ struct Backward {
       }
       const T* dx = flow + 2 * n * plane + ptrdiff_t(s) * width;
       landing.compute(dx, dx + plane, s, height, width);
-      pack_colors<T, CHANNELS>(planes + ptrdiff_t(s) * width, plane, width, colors.data());
-      gather_row<SIZE>(landing, colors.data(), ring.rows(), means.data(), pulls_x.data(), pulls_y.data());
-      write_row<CHANNELS>(means.data(), pulls_x.data(), pulls_y.data(), n, channel, s);
+      gather_row<CHANNELS>(landing, ring.rows(), n, channel, s);
     }
   }
 };
