@@ -42,6 +42,12 @@ def deform(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """For a process that has the first-party plugins and no other."""
+    return clean_environment(tmp_path) | {"DEFORM_LOAD_PLUGINS": "frontalize,inpaint,train,evaluate"}
+
+
+@pytest.fixture
 def install_plugin(tmp_path: Path) -> Callable[..., str]:
     """`install_plugin("swirl", source)` makes an installed distribution; returns the PYTHONPATH that has it."""
     site = tmp_path / "site"

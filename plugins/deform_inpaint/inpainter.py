@@ -46,7 +46,7 @@ class Inpainter:
         size = (max(16, round(h / factor)), max(16, round(w / factor)))
         weight = F.interpolate(known, size, mode="area")
         small = F.interpolate(image * known, size, mode="area") / weight.clamp_min(1e-6)
-        filled = self._fill(small, (weight > 0.5).float())
+        filled = self._fill(small, (weight > weight.max() / 2).float())  # something is known, however little it was
         return torch.where(known > 0, image, F.interpolate(filled, (h, w), mode="bicubic", align_corners=False))
 
     def _fill(self, image: Tensor, known: Tensor) -> Tensor:

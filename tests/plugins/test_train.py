@@ -1,0 +1,105 @@
+"""`deform train`: settings, refusals, and a run whose weights the other commands take."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+SMALL = {
+    "inpaint": ["generator.flows=2", "generator.regressor_width=4", "generator.merger_width=4", "training.size=32"],
+    "frontalize": ["generator.regressor_widths=4,4,6", "generator.inpainter_widths=4,6,8", "training.size=64"],
+}
+
+
+def settings(task: str) -> list[str]:
+    """Options for a run of seconds."""
+    few = ["training.workers=0", "training.log_every=1", "training.sample_every=1", *SMALL[task]]
+    return ["--threads", "1", "--batch-size", "2", *(f"--set={change}" for change in few)]
+
+
+@pytest.fixture
+def photos(save, smooth_picture):
+    """A folder with pictures of both splits."""
+    for number in range(30):
+        save(f"photos/{number}.png", smooth_picture(48, 40, number))
+    return "folder:photos"
+
+
+@pytest.mark.parametrize("task", SMALL)
+def test_show_config(command, task):
+    changes = ("--set", "losses.rigidity=0.25", "--set", "training.steps=9", "--steps", 7, "--batch-size", 3)
+    ended = command("train", task, "--preset", "fw-gap", *changes, "--show-config")
+    shown = dict(line.split(" = ", 1) for line in ended.out.splitlines())
+    assert (ended.code, ended.err) == (0, "")
+    assert shown["losses.rigidity"] == "0.25"
+    assert (shown["training.steps"], shown["training.batch_size"]) == ("7", "3")
+    assert float(shown["training.generator_lr"]) == 2e-5
+    assert shown["generator.sampler"] == "forward"
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("nothing",), ["no recipe is called 'nothing'", "frontalize, inpaint"]),
+        (("inpaint", "--preset", "worst"), ["no preset 'worst'", "best, fw-gap"]),
+        (("inpaint", "--set", "training.speed=1"), ["--set training.speed", "'speed'"]),
+        (("inpaint", "--set", "training.steps=many"), ["--set training.steps=many", "int"]),
+        (("inpaint", "--set", "masks=dots"), ["--set masks=dots", "thin, thick"]),
+        (("inpaint", "--set", "training.steps"), ["expected key=value"]),
+        (("inpaint",), ["no data"]),
+        (("inpaint", "--data", "folder:nowhere"), ["nowhere", "no such data folder"]),
+        (("inpaint", "--data", "photos.zip"), ["expected KIND:PATH"]),
+        (("inpaint", "--data", "rotated:x"), ["cannot read rotated"]),
+        (("frontalize", "--data", "folder:x"), ["rotated:PATH"]),
+        (("frontalize", "--data", "rotated:x"), ["no facemesh.npz"]),
+        (("inpaint", "--data", "folder:photos", "--device", "tpu"), ["tpu"]),
+    ],
+)
+def test_wrong_settings(refused, photos, args, words):
+    said = refused(2, "train", *args)
+    assert all(word in said for word in words)
+
+
+def test_a_folder_in_use_is_not_overwritten(refused, photos, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/precious.txt").write_text("keep")
+    assert "is not empty" in refused(2, "train", "inpaint", "--data", photos, "--out", "run")
+    assert (tmp_path / "run/precious.txt").read_text() == "keep"
+
+
+def test_resuming_from_what_is_no_checkpoint(refused, photos, tmp_path):
+    (tmp_path / "bad.safetensors").write_text("no checkpoint")
+    args = ("train", "inpaint", "--data", photos, "--out", "run", *settings("inpaint"))
+    for name in ("bad.safetensors", "gone.safetensors"):
+        assert name in refused(4, *args, "--resume", name)
+
+
+def test_train_resume_evaluate_inpaint(command, photos, save, smooth_picture, tmp_path):
+    train = ("train", "inpaint", "--data", photos, "--out", "run", *settings("inpaint"))
+    first = command(*train, "--steps", 2)
+    assert (first.code, first.out) == (0, "")
+    assert "step 2/2" in first.err
+    assert "run/weights.safetensors" in first.err
+    again = command(*train, "--steps", 3, "--resume", "auto")
+    assert again.code == 0
+    lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3]
+    assert len(list((tmp_path / "run/samples").iterdir())) == 3
+
+    weights = ("--weights", "run/weights.safetensors")
+    measured = command("evaluate", "inpaint", "--data", photos, "--size", 32, "--json", *weights)
+    assert (measured.code, measured.err) == (0, "")
+    assert {"run/weights.safetensors", "biharmonic"} <= {row["method"] for row in json.loads(measured.out)}
+    mask = smooth_picture(48, 40)[..., 0] // 128 * 255
+    save("mask.png", mask)
+    assert command("inpaint", "photos/1.png", "--mask", "mask.png", "-o", "out.png", *weights).code == 0
+
+
+def test_train_and_frontalize(command, shared, photo, save):
+    data = f"rotated:{shared}/data/london"
+    run = command("train", "frontalize", "--data", data, "--out", "run", "--steps", 1, *settings("frontalize"))
+    assert run.code == 0, run.err
+    save("face.png", photo[40:168, 160:288])
+    args = ("face.png", "-o", "out.png", "--aligned", "--weights", "run/weights.safetensors")
+    assert command("frontalize", *args).code == 0
