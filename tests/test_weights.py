@@ -1,20 +1,22 @@
-"""The manifest, and the way from an id to a verified file: bundled, from a (local) Hub, damaged, not there."""
+"""The manifest, and the way from an id to a verified file: bundled, one's own, damaged, not there."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save
+from safetensors.torch import load_file
 
-from deformcli import manifest, registry, weights
+from deformcli import archive, manifest, pickles, registry, weights
 from deformcli.errors import WeightsError
 
 TENSORS = {
@@ -90,6 +92,7 @@ def test_the_projects_own_manifest_is_whole():
         ({"source": "hub", "repo": "name", "revision": REVISION, "file": "f"}, "repo"),
         ({"source": "hub", "repo": "a/b", "revision": "main", "file": "f"}, "revision"),
         ({"source": "external"}, "obtain"),
+        ({"source": "external", "sha256": "ABC", "obtain": "ask Ann"}, "sha256"),
     ],
 )
 def test_wrong_key_is_named_with_its_table(core, changes, key):
@@ -200,100 +203,6 @@ def test_parameter_counts_leave_statistics_out(core, tmp_path):
     assert weights.parameter_counts(tmp_path / "net.safetensors") == {"regressor": 108, "inpainter": 5}
 
 
-class Hub(BaseHTTPRequestHandler):
-    """The two requests that the Hub's client makes for a file."""
-
-    content = DATA
-    requests: list[str]
-
-    def do_HEAD(self) -> None:
-        self.answer()
-
-    def do_GET(self) -> None:
-        self.answer()
-        self.wfile.write(self.server.content)
-
-    def answer(self) -> None:
-        self.server.seen.append(f"{self.command} {self.path}")
-        if self.path != f"/deform-test/net/resolve/{REVISION}/a/net.safetensors":
-            self.send_response(404)
-            self.send_header("X-Error-Code", "RepoNotFound")
-            self.end_headers()
-            return
-        self.send_response(200)
-        self.send_header("X-Repo-Commit", REVISION)
-        self.send_header("ETag", f'"{hashlib.sha256(self.server.content).hexdigest()}"')
-        self.send_header("Content-Length", str(len(self.server.content)))
-        self.end_headers()
-
-    def log_message(self, *args) -> None:
-        """Quiet."""
-
-
-@pytest.fixture
-def hub():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.content, server.seen = DATA, []
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture
-def hub_deform(deform, hub, install_plugin, tmp_path):
-    """`deform` with a plugin whose weights are on the local Hub."""
-    source = """
-        from pathlib import Path
-        import deformcli
-
-        @deformcli.hookimpl
-        def register_weights():
-            return Path(__file__).with_name("hub.toml")
-    """
-    path = install_plugin("hubby", source)
-    entry = {"source": "hub", "repo": "deform-test/net", "revision": REVISION, "file": "a/net.safetensors"}
-    (tmp_path / "site" / "hub.toml").write_text(toml("net", path=None, **entry))
-    endpoint = f"http://127.0.0.1:{hub.server_address[1]}"
-    fixed = {"PYTHONPATH": path, "DEFORM_LOAD_PLUGINS": "hubby", "HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_XET": "1"}
-    return lambda *args, **more: deform(*args, **fixed, **more)
-
-
-def test_hub_file_comes_once_then_offline(hub_deform, hub, tmp_path):
-    missing = hub_deform("weights", "path", "net", "--offline")
-    assert missing.returncode == 4 and "--offline" in missing.stderr.splitlines()[1]
-    assert hub.seen == []
-    result = hub_deform("weights", "path", "net")
-    assert (result.returncode, result.stderr) == (0, "")
-    path = Path(result.stdout.strip())
-    assert path.read_bytes() == DATA and path.is_relative_to(tmp_path / "cache" / "hub")
-    requests = len(hub.seen)
-    for arguments, variables in [((), {}), (("--offline",), {}), ((), {"HF_HUB_OFFLINE": "1"})]:
-        again = hub_deform("weights", "path", "net", *arguments, **variables)
-        assert Path(again.stdout.strip()) == path
-    assert len(hub.seen) == requests
-    assert json.loads(hub_deform("weights", "verify", "--json").stdout) == {"net": "ok"}
-
-
-def test_hub_file_with_another_checksum_is_quarantined(hub_deform, hub, tmp_path):
-    hub.content = DATA + b" "
-    result = hub_deform("weights", "path", "net")
-    assert result.returncode == 4 and "sha256" in result.stderr and result.stdout == ""
-    assert (tmp_path / "cache" / "quarantine" / "net.safetensors").read_bytes() == hub.content
-    hub.content = DATA
-    assert hub_deform("weights", "path", "net").returncode == 0
-
-
-def test_hub_without_the_file_is_two_lines(hub_deform, tmp_path):
-    manifest_file = tmp_path / "site" / "hub.toml"
-    manifest_file.write_text(manifest_file.read_text().replace("deform-test/net", "deform-test/other"))
-    for variables in ({}, {"HF_HUB_OFFLINE": "1"}):
-        result = hub_deform("weights", "path", "net", **variables)
-        assert result.returncode == 4 and len(result.stderr.splitlines()) == 2
-
-
 def test_weights_commands(deform, install_plugin, tmp_path):
     source = """
         from pathlib import Path
@@ -314,3 +223,166 @@ def test_weights_commands(deform, install_plugin, tmp_path):
     (tmp_path / "site" / "net.safetensors").write_bytes(DATA[:-1] + b"x")
     damaged = deform("weights", "verify", "own-net", **variables)
     assert damaged.returncode == 4 and "sha256" in damaged.stdout
+
+
+def external(**changes) -> str:
+    gone = {"path": None, "sha256": None, "size": None}
+    return toml("helper", source="external", status="external", obtain="ask Ann", **gone | changes)
+
+
+def test_external_weights_are_the_users_own(core, tmp_path, monkeypatch):
+    core(external())
+    with pytest.raises(WeightsError, match="not on this machine") as caught:
+        weights.resolve_weights("helper")
+    own = tmp_path / "cache" / "weights" / "helper.safetensors"
+    assert caught.value.remedy == f"ask Ann; then name it, --weights helper=FILE, or put it at {own}"
+    net = tmp_path / "net.safetensors"
+    assert weights.resolve_weights(f"helper={net}") == net
+    (tmp_path / "mine").mkdir()
+    net.rename(tmp_path / "mine" / "helper.safetensors")
+    monkeypatch.setenv("DEFORM_WEIGHTS_DIR", str(tmp_path / "mine"))
+    assert weights.resolve_weights("helper", task="frontalize") == tmp_path / "mine" / "helper.safetensors"
+
+
+def test_own_copy_of_known_weights_has_their_checksum(core, tmp_path, monkeypatch):
+    core(toml("net"))
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(DATA)
+    assert weights.resolve_weights(f"net={copy}", task="frontalize") == copy
+    copy.write_bytes(DATA[:-1] + b"x")
+    with pytest.raises(WeightsError, match="sha256"):
+        weights.resolve_weights(f"net={copy}")
+    monkeypatch.setenv("DEFORM_WEIGHTS_DIR", str(tmp_path / "mine"))
+    (tmp_path / "mine").mkdir()
+    copy.rename(tmp_path / "mine" / "net.safetensors")
+    with pytest.raises(WeightsError, match="sha256") as caught:
+        weights.resolve_weights("net")
+    assert "your own copy" in caught.value.remedy and (tmp_path / "mine" / "net.safetensors").exists()
+
+
+def test_helper_networks_are_entries_without_invented_facts():
+    entries = manifest.read_manifest(manifest.CORE_MANIFEST)
+    for name in ("vgg-16", "mobilefacenet", "inception-resnet-v1", "light-cnn-29", "inception-v3-fid"):
+        entry = entries[name]
+        assert (entry.source, entry.status, entry.sha256, entry.repo, entry.revision) == ("external",) * 2 + ("",) * 3
+        assert entry.licence and "convert" in entry.obtain
+
+
+def test_train_takes_a_helper_by_what_it_is_for(tmp_path, monkeypatch):
+    from deform_train.command import _helper
+
+    monkeypatch.setenv("DEFORM_WEIGHTS_DIR", str(tmp_path))
+    with pytest.raises(WeightsError, match="vgg-16 is not on this machine"):
+        _helper("vgg-16")
+    (tmp_path / "vgg-16.safetensors").write_bytes(DATA)
+    (tmp_path / "face.safetensors").write_bytes(DATA)
+    assert _helper("vgg-16") == f"perceptual_weights={tmp_path / 'vgg-16.safetensors'}"
+    assert _helper(f"mobilefacenet={tmp_path / 'face.safetensors'}").startswith("identity_weights=")
+
+
+def pickle_of(path: Path, state) -> Path:
+    torch.save(state, path)
+    return path
+
+
+TENSOR = torch.arange(3.0)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [{"a": TENSOR}, {"epoch": 3, "state_dict": {"a": TENSOR}}, {"state_dict": {"module.a": TENSOR}}],
+    ids=["plain", "nested", "parallel"],
+)
+def test_tensors_of_a_checkpoint(state):
+    (name, tensor) = next(iter(pickles.tensors_in(state).items()))
+    assert name == "a" and torch.equal(tensor, TENSOR)
+
+
+@pytest.mark.parametrize("state", [[TENSOR], {"a": "b"}, {"x": {"a": TENSOR}, "y": {"a": TENSOR}}, {}])
+def test_what_is_no_checkpoint(state):
+    with pytest.raises(ValueError, match="one mapping"):
+        pickles.tensors_in(state)
+
+
+def test_convert_takes_the_tensors(deform, tmp_path):
+    source = pickle_of(tmp_path / "net.pth", {"state_dict": {"a": TENSOR}})
+    done = deform("weights", "convert", source)
+    assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'net.safetensors'}\n"), done.stderr
+    assert torch.equal(load_file(tmp_path / "net.safetensors")["a"], TENSOR)
+    again = deform("weights", "convert", source)
+    assert again.returncode == 2 and "exists already" in again.stderr
+
+
+class Bomb:
+    def __reduce__(self):
+        return (Path.touch, (Path("exploded"),))
+
+
+def test_convert_runs_no_code_of_the_pickle(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WeightsError, match="is not converted: UnpicklingError"):
+        pickles.convert(pickle_of(tmp_path / "bomb.pth", {"a": Bomb()}), tmp_path / "bomb.safetensors")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bomb.pth"]
+
+
+def test_pickle_in_disguise_is_refused(core, tmp_path):
+    core(toml("net"))
+    disguised = pickle_of(tmp_path / "x.safetensors", {"a": TENSOR})
+    with pytest.raises(WeightsError, match="can run code") as caught:
+        weights.resolve_weights(disguised)
+    assert "deform weights convert" in caught.value.remedy
+
+
+def tar_of(path: Path, sums: str | None, *members: tuple[str, bytes], link: str = "") -> Path:
+    with tarfile.open(path, "w") as tar:
+        for name, data in [*([(archive.SUMS, sums.encode())] if sums is not None else []), *members]:
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            if name == link:
+                member.type, member.linkname, member.size = tarfile.SYMTYPE, "/etc/passwd", 0
+            tar.addfile(member, io.BytesIO(data))
+    return path
+
+
+NET = "net.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("sums", "members", "link"),
+    [
+        (None, [(NET, DATA)], ""),
+        ("", [(NET, DATA)], ""),
+        (f"{SHA256}  {NET}\n", [], ""),
+        (f"{SHA256}  {NET}\n", [(NET, DATA[:-1] + b"x")], ""),
+        (f"{hashlib.sha256(b'x').hexdigest()}  {NET}\n", [(NET, b"x")], ""),
+        (f"{SHA256}  {NET}\n", [(NET, DATA)], NET),
+        (f"{SHA256}  ../{NET}\n", [(f"../{NET}", DATA)], ""),
+        (f"{SHA256}  /tmp/{NET}\n", [(f"/tmp/{NET}", DATA)], ""),
+        (f"{SHA256}  other.safetensors\n", [("other.safetensors", DATA)], ""),
+        (f"{SHA256}  {NET}\n{SHA256}  net.py\n", [(NET, DATA), ("net.py", DATA)], ""),
+    ],
+    ids=["no sums", "unlisted", "missing", "damaged", "not the entry's", "link", "up", "absolute", "unknown", "suffix"],
+)
+def test_archive_that_is_wrong_leaves_nothing(core, tmp_path, sums, members, link):
+    core(toml("net"))
+    tar = tar_of(tmp_path / "w.tar", sums, *members, link=link)
+    folder = tmp_path / "in" / "weights"
+    with pytest.raises(WeightsError, match="is not imported"):
+        archive.read_archive(tar, folder, manifest.manifest())
+    assert [path for path in (tmp_path / "in").rglob("*") if path.is_file()] == []
+
+
+def test_archive_that_ends_early_is_refused(core, tmp_path):
+    core(toml("net"))
+    archive.write_archive(tmp_path / "w.tar", {"net": tmp_path / NET})
+    (tmp_path / "w.tar").write_bytes((tmp_path / "w.tar").read_bytes()[:1700])
+    with pytest.raises(WeightsError, match="is not imported"):
+        archive.read_archive(tmp_path / "w.tar", tmp_path / "in", manifest.manifest())
+
+
+def test_archive_is_the_same_for_everyone(core, tmp_path):
+    core(toml("net"))
+    for name in ("a.tar", "b.tar"):
+        archive.write_archive(tmp_path / name, {"net": tmp_path / NET})
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
+    assert archive.read_archive(tmp_path / "a.tar", tmp_path / "in", manifest.manifest()) == [tmp_path / "in" / NET]

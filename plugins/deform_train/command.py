@@ -23,6 +23,15 @@ Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Optimizer ste
 BatchSize = Annotated[int | None, typer.Option("--batch-size", min=1, help="Items per step.")]
 Resume = Annotated[str | None, typer.Option("--resume", metavar="auto|FILE", help="Go on from a checkpoint.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the config.")]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weights",
+        metavar="ID[=PATH]",
+        help="A helper network of the losses; may repeat.",
+        autocompletion=options.weights_ids,
+    ),
+]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0 = all.")]
 ShowConfig = Annotated[bool, typer.Option("--show-config", help="Print the config and end.")]
 
@@ -36,6 +45,7 @@ def train(
     batch_size: BatchSize = None,
     resume: Resume = None,
     changes: Set = None,
+    weights: Weights = None,
     threads: Threads = 0,
     show_config: ShowConfig = False,
     device: options.Device = "auto",
@@ -43,7 +53,7 @@ def train(
 ) -> None:
     """Train a task's networks against their discriminators."""
     kind = registry.choose("recipe", recipe, registry.recipes())
-    config = _config(kind, preset, steps, batch_size, changes or [])
+    config = _config(kind, preset, steps, batch_size, [*(changes or []), *map(_helper, weights or [])])
     if show_config:
         for key, value in _flat(dataclasses.asdict(config)):
             typer.echo(f"{key} = {value}")
@@ -79,6 +89,13 @@ def _config(kind: Any, preset: str, steps: int | None, batch_size: int | None, c
     short = {"training.steps": steps, "training.batch_size": batch_size}
     given = [f"{key}={value}" for key, value in short.items() if value is not None]
     return override(kind.presets[preset], [*changes, *given])
+
+
+def _helper(name: str) -> str:
+    """`--weights vgg-16=FILE` as the assignment perceptual_weights=FILE: by what the network is for."""
+    from deformcli.weights import find_entry, resolve_weights
+
+    return f"{find_entry(name.partition('=')[0]).task}_weights={resolve_weights(name)}"
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -13,6 +13,7 @@ from . import registry
 from .errors import WeightsError, one_line
 
 CORE_MANIFEST = Path(__file__).with_name("weights_manifest.toml")
+ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _SHA1, _SHA256 = r"[0-9a-f]{40}", r"[0-9a-f]{64}"
 _INSIDE = r"(?!.*\.\.(/|$))[^/\\:][^\\:]*"  # relative, '/' between folders, no way up
 _TEXT = r"(?s).+"
@@ -32,8 +33,13 @@ _SHAPES = {
     "file": (_INSIDE, "a relative path that stays inside the repository"),
     "obtain": (_TEXT, "a text"),
 }
-_ALWAYS = ("task", "arch", "source", "sha256", "size", "format", "licence", "trained_on", "status")
-_NEEDED = {"bundled": ("path",), "hub": ("repo", "revision", "file"), "external": ("obtain",)}
+_ALWAYS = ("task", "arch", "source", "format", "licence", "trained_on", "status")
+_CHECKED = ("sha256", "size")
+_NEEDED = {
+    "bundled": (*_CHECKED, "path"),
+    "hub": (*_CHECKED, "repo", "revision", "file"),
+    "external": ("obtain",),  # nobody vouches for one file: a checksum is optional
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,15 +55,16 @@ class WeightsEntry:
     """Which networks, in which form: the preset's name."""
     source: str
     """bundled (in an installed package), hub (a pinned file of the Hugging Face Hub) or external (get it yourself)."""
-    sha256: str
-    size: int
-    """Bytes."""
     format: str
     """safetensors; nothing else is opened."""
     licence: str
     trained_on: str
     status: str
-    """In words: first weights, release, superseded, ..."""
+    """In words: first weights, release, superseded, external, ..."""
+    sha256: str = ""
+    """Empty for external weights of which no one copy is the right one."""
+    size: int = 0
+    """Bytes; 0 where unknown."""
     config: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     """What was measured, and on what."""
@@ -120,7 +127,7 @@ def find_entry(name: str) -> WeightsEntry:
 
 
 def _entry(path: Path, name: str, table: Any) -> WeightsEntry:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name) or not isinstance(table, dict):
+    if not ID.fullmatch(name) or not isinstance(table, dict):
         expected = "a table whose name is of lower-case letters, digits, '.', '_' and '-'"
         raise WeightsError(f"{path}: {name}: expected {expected}", "repair the manifest")
     if problem := _problem(table):

@@ -1,4 +1,4 @@
-"""From a network's id or path to a verified local file: bundled with a package, or from the Hub by way of the cache."""
+"""From a network's id or path to a verified local file: the user's, bundled with a package, or from the Hub's cache."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ import json
 import math
 import os
 import struct
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from .errors import WeightsError, one_line
 from .files import write_atomic
-from .manifest import WeightsEntry, find_entry, manifest, read_manifest
+from .hub import cache_dir, download, hub_file, quarantine
+from .manifest import ID, WeightsEntry, find_entry, manifest, read_manifest
 
 __all__ = [
     "WeightsEntry",
@@ -29,21 +27,28 @@ __all__ = [
     "read_manifest",
     "resolve_weights",
     "verified_file",
+    "weights_dir",
 ]
 PICKLES = frozenset({".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".tar"})
+_PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _STATISTICS = frozenset({"running_mean", "running_var", "num_batches_tracked"})
 
 
-def cache_dir() -> Path:
-    """Where downloads and stamps go: DEFORM_CACHE_DIR, or the user's cache folder."""
-    return Path(os.environ.get("DEFORM_CACHE_DIR") or platformdirs.user_cache_path("deform"))
+def weights_dir() -> Path:
+    """The user's own copies, each called ID.safetensors: DEFORM_WEIGHTS_DIR, or a folder of the cache."""
+    return Path(os.environ.get("DEFORM_WEIGHTS_DIR") or cache_dir() / "weights")
+
+
+def own_file(entry: WeightsEntry) -> Path:
+    """Where the user's own copy of an entry is, if there is one."""
+    return weights_dir() / f"{entry.id}.safetensors"
 
 
 def resolve_weights(id_or_path: str | Path, *, task: str | None = None, offline: bool = False) -> Path:
     """A local file of weights: for an id the verified file, downloaded where needed; for a path that very file.
 
     Args:
-        id_or_path: an id of the manifest, or the path of a .safetensors file.
+        id_or_path: an id of the manifest, the path of a .safetensors file, or ID=PATH for one's own copy of an id.
         task: the task that an id must be for; None for any.
         offline: do not use the network, as HF_HUB_OFFLINE=1 does; HF_ENDPOINT names another Hub.
 
@@ -51,12 +56,16 @@ def resolve_weights(id_or_path: str | Path, *, task: str | None = None, offline:
         WeightsError: unknown id, other task, not available, wrong checksum, or not a safetensors file.
     """
     path = Path(id_or_path)
-    if path.suffix == ".safetensors" or path.suffix in PICKLES or path.is_file():
+    name, equals, copy = str(id_or_path).partition("=")
+    own = bool(equals) and ID.fullmatch(name) is not None and not path.is_file()
+    if not own and (path.suffix == ".safetensors" or path.suffix in PICKLES or path.is_file()):
         return _user_file(path)
-    entry = find_entry(str(id_or_path))
+    entry = find_entry(name if own else str(id_or_path))
     if task is not None and entry.task != task:
         known = ", ".join(sorted(other.id for other in manifest().values() if other.task == task))
         raise WeightsError(f"the weights {entry.id} are for {entry.task}, not for {task}", f"known: {known or 'none'}")
+    if own:
+        return _checked(entry, _user_file(Path(copy)))
     return verified_file(entry, offline=offline)
 
 
@@ -68,28 +77,23 @@ def verified_file(entry: WeightsEntry, *, offline: bool = False, again: bool = F
     """
     path = local_file(entry)
     if path is None and entry.source == "hub":
-        path = _download(entry, offline)
+        path = download(entry, offline=offline)
     if path is None:
-        remedy = entry.obtain or "reinstall the package that carries it"
+        remedy = "reinstall the package that carries it"
+        if entry.source == "external":
+            remedy = f"{entry.obtain}; then name it, --weights {entry.id}=FILE, or put it at {own_file(entry)}"
         raise WeightsError(f"the file of the weights {entry.id} is not on this machine", remedy)
-    if again or not _is_stamped(entry, path):
-        _check_sha256(entry, path)
-    return path
+    return _checked(entry, path, again)
 
 
 def local_file(entry: WeightsEntry) -> Path | None:
     """The entry's file where it is on this machine, not verified; uses no network."""
-    path = None
-    if entry.source == "bundled":
+    path = own_file(entry)
+    if not path.is_file() and entry.source == "bundled":
         path = _bundle_folder(entry) / entry.path
-    elif entry.source == "hub" and _hub_folder().is_dir():
-        import huggingface_hub
-
-        found = huggingface_hub.try_to_load_from_cache(
-            entry.repo, entry.file, cache_dir=_hub_folder(), revision=entry.revision
-        )
-        path = Path(found) if isinstance(found, str) else None
-    return path if path is not None and path.is_file() else None
+    elif not path.is_file() and entry.source == "hub":
+        path = hub_file(entry)
+    return path if path.is_file() else None
 
 
 def parameter_counts(path: Path) -> dict[str, int]:
@@ -106,6 +110,12 @@ def parameter_counts(path: Path) -> dict[str, int]:
     return counts
 
 
+def file_sha256(path: Path) -> str:
+    """The file's sha256 in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _bundle_folder(entry: WeightsEntry) -> Path:
     if not entry.package:
         return entry.manifest.parent
@@ -117,7 +127,7 @@ def _bundle_folder(entry: WeightsEntry) -> Path:
 
 def _user_file(path: Path) -> Path:
     if path.suffix in PICKLES:
-        raise WeightsError(f"{path}: opening a {path.suffix} file (pickle) can run code", "export it as .safetensors")
+        raise _pickle_refused(path)
     if not path.is_file():
         raise WeightsError(f"no such file of weights: {path}", "check the path; `deform weights list` shows the ids")
     if path.suffix != ".safetensors":
@@ -126,10 +136,18 @@ def _user_file(path: Path) -> Path:
     return path
 
 
+def _pickle_refused(path: Path) -> WeightsError:
+    cause = f"{path} is refused: opening a pickle (.pt, .pth, .ckpt, .bin) can run code"
+    return WeightsError(cause, f"turn it into tensors and nothing else: deform weights convert {path}")
+
+
 def _header(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
+            start = file.read(8)
+            if start.startswith(_PICKLE_STARTS):
+                raise _pickle_refused(path)
+            (length,) = struct.unpack("<Q", start)
             if length > path.stat().st_size:
                 raise ValueError("the header is longer than the file")
             header = json.loads(file.read(length))
@@ -140,47 +158,27 @@ def _header(path: Path) -> dict[str, Any]:
     return header
 
 
-def _hub_folder() -> Path:
-    return cache_dir() / "hub"
-
-
-def _download(entry: WeightsEntry, offline: bool) -> Path:
-    import huggingface_hub
-    from huggingface_hub import constants, utils
-
-    what = f"the weights {entry.id} ({entry.repo}, {entry.file})"
-    if offline or constants.HF_HUB_OFFLINE:
-        # Not left to the client's local_files_only: some versions of it talk to the Hub even then.
-        raise WeightsError(f"{what} are not on this machine", "run it once without --offline and HF_HUB_OFFLINE")
-    if not sys.stderr.isatty():
-        utils.disable_progress_bars()
-    try:
-        path = huggingface_hub.hf_hub_download(entry.repo, entry.file, revision=entry.revision, cache_dir=_hub_folder())
-    except Exception as error:  # the client lets errors of several libraries through; each means "not available"
-        remedy = "check the network and HF_ENDPOINT, then run it again"
-        raise WeightsError(f"{what} cannot be downloaded: {one_line(error)}", remedy) from error
-    return Path(path)
+def _checked(entry: WeightsEntry, path: Path, again: bool = False) -> Path:
+    """`path`, if it has the entry's checksum; for an entry without one, if it is a safetensors file."""
+    if not entry.sha256:
+        _header(path)
+    elif again or not _is_stamped(entry, path):
+        _check_sha256(entry, path)
+    return path
 
 
 def _check_sha256(entry: WeightsEntry, path: Path) -> None:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = file_sha256(path)
     if found == entry.sha256:
         with suppress(OSError):  # a cache that cannot be written costs another hash next time, no more
             write_atomic(_stamp(entry), json.dumps(_identity(path)).encode())
         return
-    remedy = "reinstall the package that carries it"
-    if entry.source == "hub":
-        remedy = f"the file is now {_quarantine(entry, path)}; run it again to download it anew"
+    remedy = "it is your own copy: replace it" if path == own_file(entry) else "get a whole copy of it"
+    if entry.source == "bundled" and path != own_file(entry):
+        remedy = "reinstall the package that carries it"
+    if entry.source == "hub" and path == hub_file(entry):
+        remedy = f"the file is now {quarantine(entry)}; run it again to download it anew"
     raise WeightsError(f"{path} ({entry.id}) has the sha256 {found[:12]}..., not {entry.sha256[:12]}...", remedy)
-
-
-def _quarantine(entry: WeightsEntry, path: Path) -> Path:
-    target = cache_dir() / "quarantine" / f"{entry.id}.safetensors"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(path.resolve(), target)  # in the Hub's cache `path` is a link to a blob
-    path.unlink(missing_ok=True)
-    return target
 
 
 def _stamp(entry: WeightsEntry) -> Path:

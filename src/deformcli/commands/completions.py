@@ -1,4 +1,4 @@
-"""`deform completions`: what a shell completes with, and the manual page; both generated from the commands there are."""
+"""`deform completions`: what a shell completes with, and the manual page, both made from the commands there are."""
 
 from __future__ import annotations
 

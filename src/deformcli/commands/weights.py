@@ -1,4 +1,4 @@
-"""`deform weights`: which networks there are, where their files are, and whether they are whole."""
+"""`deform weights`: which networks there are, where their files are, whether they are whole, and moving them about."""
 
 from __future__ import annotations
 
@@ -9,26 +9,31 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import options
-from ..errors import WeightsError
-from ..options import Json, Offline
+from ..errors import UsageError, WeightsError
+from ..options import Json, Offline, weights_ids
 
-app = typer.Typer(help="Show and check the networks' weights.", invoke_without_command=True)
-Id = Annotated[
-    str, typer.Argument(help="The weights' id, as `deform weights list` shows it.", autocompletion=options.weights_ids)
+app = typer.Typer(help="Show, fetch, check and move the networks' weights.", invoke_without_command=True)
+_WHICH = "as `deform weights list` shows them"
+Id = Annotated[str, typer.Argument(help=f"The weights' id, {_WHICH}.", autocompletion=weights_ids)]
+Ids = Annotated[list[str], typer.Argument(help=f"Ids, {_WHICH}.", autocompletion=weights_ids)]
+IdsHere = Annotated[
+    list[str] | None,
+    typer.Argument(help="Ids; all that are on this machine by default.", autocompletion=weights_ids),
 ]
+Tar = Annotated[Path, typer.Option("--output", "-o", metavar="FILE.tar", help="The tar to write.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")]
 
 
 @app.callback()
 def default(context: typer.Context) -> None:
-    """Show and check the networks' weights."""
+    """Show, fetch, check and move the networks' weights."""
     if context.invoked_subcommand is None:
         list_weights()
 
 
 @app.command("list")
 def list_weights(as_json: Json = False) -> None:
-    """List every network of the manifests and whether its file is on this machine."""
+    """List every network of the manifests: size, licence, quality, and whether its file is on this machine."""
     from ..weights import manifest
 
     entries = list(manifest().values())
@@ -37,7 +42,10 @@ def list_weights(as_json: Json = False) -> None:
         return
     for entry in entries:
         place = "here" if find_file(entry) else "not here"
-        typer.echo(f"{entry.id:<28} {entry.task:<12} {entry.source:<9} {place:<9} {entry.status}")
+        size = f"{entry.size / 1e6:.1f} MB" if entry.size else "-"
+        typer.echo(f"{entry.id:<22} {entry.task:<11} {size:>9}  {place:<8}  {entry.status}; {entry.licence}")
+        if entry.metrics:
+            typer.echo(f"{'':<22} {_words(entry.metrics)}")
 
 
 @app.command()
@@ -50,40 +58,113 @@ def info(name: Id, as_json: Json = False) -> None:
         typer.echo(json.dumps(described, indent=2))
         return
     for key, value in described.items():
-        if value not in ("", None, {}):
+        if value not in ("", 0, None, {}):
             typer.echo(f"{key:<12} {_words(value)}")
+
+
+@app.command()
+def fetch(names: Ids, as_json: Json = False) -> None:
+    """Download and verify weights, so that they can be used offline later on."""
+    from ..weights import find_entry, verified_file
+
+    found = {name: str(verified_file(entry)) for name, entry in {name: find_entry(name) for name in names}.items()}
+    _show(found, as_json)
 
 
 @app.command()
 def path(name: Id, offline: Offline = False) -> None:
     """Write the path of the verified local file, downloading it where needed."""
-    from ..weights import resolve_weights
+    from ..weights import find_entry, verified_file
 
-    typer.echo(str(resolve_weights(name, offline=offline)))
+    typer.echo(str(verified_file(find_entry(name), offline=offline)))
 
 
 @app.command()
-def verify(
-    names: Annotated[list[str] | None, typer.Argument(help="Ids; all that are on this machine by default.")] = None,
-    as_json: Json = False,
-) -> None:
+def verify(names: IdsHere = None, as_json: Json = False) -> None:
     """Compare the checksums of local files anew."""
-    from ..weights import find_entry, manifest, verified_file
+    from ..weights import verified_file
 
-    entries = [find_entry(name) for name in names] if names else [e for e in manifest().values() if find_file(e)]
     verdicts = {}
-    for entry in entries:
+    for entry in _entries(names):
         try:
             verified_file(entry, offline=True, again=True)
-            verdicts[entry.id] = "ok"
+            verdicts[entry.id] = "ok" if entry.sha256 else "ok (no checksum is known)"
         except WeightsError as error:
             verdicts[entry.id] = error.cause
-    if as_json:
-        typer.echo(json.dumps(verdicts, indent=2))
-    else:
-        typer.echo("".join(f"{name:<28} {verdict}\n" for name, verdict in verdicts.items()), nl=False)
-    if wrong := sorted(name for name, verdict in verdicts.items() if verdict != "ok"):
+    _show(verdicts, as_json)
+    if wrong := sorted(name for name, verdict in verdicts.items() if not verdict.startswith("ok")):
         raise WeightsError(f"not whole: {', '.join(wrong)}", "reinstall their package or download them again")
+
+
+@app.command()
+def rm(names: Ids) -> None:
+    """Remove downloaded and imported weights from this machine."""
+    from ..hub import cache_dir, hub_file, remove
+    from ..weights import find_entry, own_file
+
+    paths: list[Path] = []
+    for entry in map(find_entry, names):
+        path = next((p for p in (own_file(entry), hub_file(entry)) if p.is_file() and cache_dir() in p.parents), None)
+        if path is None:
+            raise UsageError(f"the weights {entry.id} are not in the cache", "only what is in the cache is removed")
+        paths += [path.resolve(), *([path] if path.is_symlink() else [])]  # in the Hub's cache `path` is a link
+    typer.echo(f"{remove(paths):,} bytes are free again", err=True)
+
+
+@app.command()
+def prune(dry_run: DryRun = False) -> None:
+    """Remove what no manifest names: old revisions, unfinished and quarantined downloads."""
+    from .. import registry
+    from ..hub import remove, superfluous
+    from ..weights import manifest
+
+    entries = manifest().values()
+    if broken := [record.name for record in registry.plugins().records if record.status in ("broken", "missing")]:
+        cause = f"not every plugin loads ({', '.join(broken)}): their weights would count as superfluous"
+        raise UsageError(cause, "repair or uninstall them first")
+    paths = list(superfluous(entries))
+    typer.echo("".join(f"{path}\n" for path in paths), nl=False)
+    if not dry_run:
+        typer.echo(f"{remove(paths):,} bytes are free again", err=True)
+
+
+@app.command()
+def export(output: Tar, names: IdsHere = None) -> None:
+    """Write verified weights into one tar, for a machine without a network."""
+    from ..archive import write_archive
+    from ..weights import verified_file
+
+    files = {entry.id: verified_file(entry) for entry in _entries(names)}
+    if not files:
+        raise UsageError("no weights are on this machine", "name ids, which are then downloaded")
+    try:
+        write_archive(output, files)
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror or error}", "choose another place") from error
+
+
+@app.command("import")
+def import_weights(
+    tar: Annotated[Path, typer.Argument(help="A tar that `deform weights export` wrote.")], as_json: Json = False
+) -> None:
+    """Take the weights of a tar over, if every checksum is right."""
+    from ..archive import read_archive
+    from ..weights import manifest, weights_dir
+
+    _show({path.stem: str(path) for path in read_archive(tar, weights_dir(), manifest())}, as_json)
+
+
+@app.command()
+def convert(
+    file: Annotated[Path, typer.Argument(help="A pickle of tensors: .pt, .pth, .ckpt, .bin.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="By default FILE's name.safetensors.")] = None,
+) -> None:
+    """Turn a pickle into a .safetensors file, in a process of its own that loads tensors and nothing else."""
+    from ..pickles import convert as run
+
+    output = output or file.with_suffix(".safetensors")
+    run(file, output)
+    typer.echo(str(output))
 
 
 def find_file(entry: Any) -> Path | None:
@@ -103,6 +184,18 @@ def describe(entry: Any) -> dict[str, Any]:
     here = find_file(entry)
     counts = parameter_counts(here) if here else {}
     return asdict(entry) | {"manifest": str(entry.manifest), "local": str(here) if here else None, "parameters": counts}
+
+
+def _entries(names: list[str] | None) -> list[Any]:
+    """The named entries, or those whose files are here."""
+    from ..weights import find_entry, manifest
+
+    return [find_entry(name) for name in names] if names else [e for e in manifest().values() if find_file(e)]
+
+
+def _show(lines: dict[str, str], as_json: bool) -> None:
+    text = "".join(f"{name:<22} {value}\n" for name, value in lines.items())
+    typer.echo(json.dumps(lines, indent=2) if as_json else text, nl=as_json)
 
 
 def _words(value: Any) -> str:
