@@ -11,7 +11,7 @@ SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 
 # Rounding must not depend on how the compiler vectorises: no contraction. The other two change no value.
 OPTIMIZE = ["-std=c++17", "-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
-OPTIMIZE += ["-fvisibility=hidden", "-Wno-psabi"]
+OPTIMIZE += ["-fno-wrapv", "-fvisibility=hidden", "-Wno-psabi"]  # Python is built with -fwrapv, which slows the loops
 ATTEMPTS = (["-march=x86-64-v2", "-fopenmp"], ["-march=x86-64-v2"], ["-fopenmp"], [])
 ATTEMPTS_MSVC = (["/std:c++17", "/O2", "/openmp"], ["/std:c++17", "/O2"])
 

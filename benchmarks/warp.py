@@ -79,16 +79,18 @@ class Clock:
         self.now = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
 
     def medians(self, *runs: Callable[[], object]) -> list[float]:
-        """Of at least three rounds, and as many as fit in `seconds` for each, after one to warm up."""
+        """Each runs for a twentieth of a second at a time, or twice if it is slow, until `seconds` have passed."""
         times: list[list[float]] = [[] for _ in runs]
-        end = None
-        while end is None or time.perf_counter() < end or len(times[0]) < 4:
+        end = time.perf_counter() + self.seconds * len(runs)
+        while not times[0] or time.perf_counter() < end:
             for run, own in zip(runs, times, strict=True):
-                start = self.now()
-                run()
-                own.append(self.now() - start)
-            end = end or time.perf_counter() + self.seconds * len(runs)
-        return [statistics.median(own[1:]) for own in times]
+                run()  # the one before has emptied the caches
+                turn = time.perf_counter() + 0.05
+                while len(own) < 2 or time.perf_counter() < turn:
+                    start = self.now()
+                    run()
+                    own.append(self.now() - start)
+        return [statistics.median(own) for own in times]
 
 
 def forward(warp: Callable, image: Tensor, flow: Tensor) -> Callable[[], object]:
@@ -140,7 +142,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    clock = Clock(0.05 if options.quick else 0.3)
+    clock = Clock(0.05 if options.quick else 0.4)
 
     bandwidth = copy_bandwidth(clock)
     print(f"native: {native.available()[1]}")
