@@ -140,6 +140,7 @@ def test_broken_plugin_costs_one_line_and_nothing_else(deform, install_plugin):
     assert line.startswith("warning: plugin 'broken' (deform-broken) does not load: ModuleNotFoundError: ")
     listed = deform("plugins", PYTHONPATH=path, DEFORM_LOAD_PLUGINS="broken")
     assert "broken" in listed.stdout and "nowhere_to_be_found" in listed.stdout
+    assert "fix: update it, or remove it: pip uninstall deform-broken" in listed.stdout
 
 
 def test_strictness_makes_a_broken_plugin_exit_6(deform, install_plugin):
@@ -153,10 +154,38 @@ def test_plugins_list_and_info_as_json(swirl):
     (record,) = (item for item in json.loads(swirl("plugins", "list", "--json").stdout) if item["name"] == "swirl")
     assert record["status"] == "loaded" and record["hooks"] == ["register_commands"]
     assert (record["distribution"], record["version"], record["module"]) == ("deform-swirl", "0.1", "deform_swirl")
-    assert json.loads(swirl("plugins", "info", "swirl", "--json").stdout) == record
+    assert json.loads(swirl("plugins", "info", "swirl", "--json").stdout) == record | {"remedy": ""}
     assert "register_commands" in swirl("plugins", "info", "swirl").stdout
     unknown = swirl("plugins", "info", "swril")
     assert unknown.returncode == 2 and "swirl" in unknown.stderr.splitlines()[1]
+
+
+CHECKED = """
+    from pathlib import Path
+    import deformcli
+
+    @deformcli.hookimpl
+    def register_recipes():
+        return {"good": "collections:OrderedDict"}
+
+    @deformcli.hookimpl
+    def register_metrics():
+        return {"heavy": "deform_heavy_part:metric"}
+
+    @deformcli.hookimpl
+    def register_weights():
+        return Path(__file__).with_name("none.toml")
+"""
+
+
+def test_plugins_check_imports_what_they_name(deform, install_plugin, swirl):
+    own = {"PYTHONPATH": install_plugin("checked", CHECKED), "DEFORM_LOAD_PLUGINS": "checked,swirl"}
+    result = deform("plugins", "check", "--json", **own)
+    assert result.returncode == 6 and "not well: checked" in result.stderr
+    verdicts = {(item["plugin"], item["what"]): item["ok"] for item in json.loads(result.stdout)}
+    assert verdicts["swirl", "register_commands"] and verdicts["checked", "good"]
+    assert not verdicts["checked", "register_metrics"] and not verdicts["checked", "register_weights"]
+    assert deform("plugins", "check", "swirl", **own).returncode == 0
 
 
 def test_doctor(deform):

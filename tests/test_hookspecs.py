@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 import deformcli
 from deformcli import hookspecs, manifest, registry
+from deformcli.errors import UsageError
 
 from .test_weights import toml
 
@@ -75,6 +77,18 @@ def test_register_names(inline):
     assert registry.recipes()["inline-recipe"] == "collections:OrderedDict"
     assert registry.choose("data set", "inline-data", registry.datasets()) is Path
     assert registry.metrics()["inline-metric"] == "math:dist"
+
+
+def test_data_set_of_a_plugin_is_read_and_cycled(inline, monkeypatch):
+    from deformcli.data import spec
+
+    monkeypatch.setattr(registry, "resolve", lambda name: lambda *args: [" ".join(map(str, args))])
+    recipe = SimpleNamespace(config=SimpleNamespace(training="config"))
+    assert spec.open_items(recipe, ["inline-data:here"], "test") == ["here test config"]
+    items = spec.open_items(recipe, ["inline-data:here"], "train", 3)
+    assert (len(items), items[2]) == (3, "here train config")
+    with pytest.raises(UsageError, match="comes alone"):
+        spec.open_items(recipe, ["inline-data:here", "folder:there"], "train")
 
 
 def test_register_weights(inline):

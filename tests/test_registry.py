@@ -69,7 +69,10 @@ def half_way(app):
 @pytest.mark.parametrize(
     ("hooks", "error"),
     [
-        ({"register_nonsense": lambda: None}, "register_nonsense"),
+        (
+            {"register_nonsense": lambda: None},
+            "does not know register_nonsense: the plugin may be made for a newer one",
+        ),
         ({"register_commands": lambda app, more: None}, "more"),
         ({}, "no hook"),
         ({"register_commands": half_way}, "RuntimeError: in the middle"),
@@ -89,6 +92,13 @@ def test_broken_plugin_is_isolated(offer, capsys, hooks, error):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("warning: plugin 'broken'")
     assert not loaded.manager.has_plugin("broken")
+
+
+def test_remedy_says_how_to_get_rid_of_it():
+    record = registry.PluginRecord("a", "deform_a", "deform-a", "1.0", "broken", error="x")
+    assert record.remedy == "update it, or remove it: pip uninstall deform-a"
+    assert "DEFORM_LOAD_PLUGINS" in registry.PluginRecord("a", "", "", "", "missing").remedy
+    assert registry.PluginRecord("a", "deform_a", "deform-a", "1.0", "loaded").remedy == ""
 
 
 def test_import_that_fails_is_isolated_and_strictness_raises(capsys):

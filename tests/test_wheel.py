@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
 import venv
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from deformcli.images import write_image
+
+from .test_docs import blocks
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,8 +40,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _run(environment: Path, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     variables = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    return subprocess.run([environment / "bin" / command[0], *command[1:]], cwd=folder, env=variables, text=True,
-                          capture_output=True, check=False)  # fmt: skip
+    variables["PATH"] = f"{environment / 'bin'}{os.pathsep}{variables['PATH']}"
+    return subprocess.run(command, cwd=folder, env=variables, text=True, capture_output=True, check=False)
 
 
 def test_carries_everything(environment: Path, tmp_path: Path) -> None:
@@ -55,3 +61,23 @@ def test_frontalizes_from_another_folder(environment: Path, tmp_path: Path) -> N
     done = _run(environment, tmp_path, "deform", "frontalize", str(photo), "-o", "out.png", "--offline")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.png").stat().st_size > 5000
+
+
+def test_the_tutorial_installs_and_runs_both_example_plugins(environment: Path, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "examples" / "plugins", tmp_path, dirs_exist_ok=True)
+    pictures = [f"photos/{number}.png" for number in range(30)]
+    (tmp_path / "photos").mkdir()
+    for path in ("photo.jpg", *pictures):
+        write_image(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8), tmp_path / path)
+    # The environment has no pip of its own; this one installs into it, with what is here already.
+    pip = environment / "bin" / "pip"
+    flags = "--quiet --no-deps --no-build-isolation"
+    pip.write_text(f'#!/bin/sh\n"{sys.executable}" -m pip --python "{environment}/bin/python" "$@" {flags}\n')
+    pip.chmod(0o755)
+    for script in blocks(ROOT / "docs" / "writing-a-plugin.md", "sh"):
+        done = _run(environment, tmp_path, "sh", "-e", "-c", script)
+        assert done.returncode == 0, done.stderr + done.stdout
+    assert (tmp_path / "swirled.png").is_file() and len(list((tmp_path / "swirled").iterdir())) == len(pictures)
+    assert "asymmetry ↓" in done.stdout and "leave the holes grey" in done.stdout
+    tested = _run(environment, tmp_path, "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "deform-swirl")
+    assert tested.returncode == 0, tested.stdout

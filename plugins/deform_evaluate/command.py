@@ -40,14 +40,15 @@ def evaluate(
     """Measure weights on the held-out split, beside the task's baselines on the same items."""
     kind = registry.choose("recipe", recipe, registry.recipes())
 
-    from deformcli.data.spec import parse_sources
+    from deformcli.data.spec import open_items
     from deformcli.engine.device import choose_device
     from deformcli.engine.evaluator import evaluate as run
-    from deformcli.metrics import METRICS
+    from deformcli.metrics import LOWER_IS_BETTER, METRICS
 
-    chosen = {name: METRICS[name] for name in metrics.split(",") if name in METRICS}
-    if set(metrics.split(",")) != set(chosen):
-        raise UsageError(f"--metrics {metrics}: not all known", f"known: {', '.join(METRICS)}")
+    names, known = metrics.split(","), {**registry.metrics(), **METRICS}
+    if not set(names) <= set(known):
+        raise UsageError(f"--metrics {metrics}: not all known", f"known: {', '.join(sorted(known))}")
+    chosen = {name: registry.resolve(judge) if isinstance(judge := known[name], str) else judge for name in names}
     place = choose_device(device)
     rows: list[Row] = []
     for position, name in enumerate(weights or [kind.default_weights]):
@@ -55,25 +56,24 @@ def evaluate(
         task.config = replace(task.config, training=replace(task.config.training, size=size, seed=seed))
         task.generator.to(place)
         methods = {name: task.predict, **(task.baselines() if position == 0 else {})}
-        rows += run(task, task.dataset(parse_sources(data), "test"), methods, chosen, place)
+        rows += run(task, open_items(task, data, "test"), methods, chosen, place)
     if as_json:
         typer.echo(json.dumps([asdict(row) for row in rows], indent=2))
     else:
-        _print_table(rows, list(chosen))
+        lower = [name for name, judge in chosen.items() if getattr(judge, "lower_is_better", name in LOWER_IS_BETTER)]
+        _print_table(rows, list(chosen), lower)
 
 
-def _print_table(rows: list[Row], metrics: list[str]) -> None:
+def _print_table(rows: list[Row], metrics: list[str], lower: list[str]) -> None:
     """One line per group and method, the best of each group in bold."""
     from rich.console import Console
     from rich.table import Table
 
-    from deformcli.metrics import LOWER_IS_BETTER
-
-    arrows = {metric: "↓" if metric in LOWER_IS_BETTER else "↑" for metric in metrics}
+    arrows = {metric: "↓" if metric in lower else "↑" for metric in metrics}
     table = Table("group", "method", "items", *(f"{metric} {arrow}" for metric, arrow in arrows.items()))
     for group in dict.fromkeys(row.group for row in rows):
         members = [row for row in rows if row.group == group]
-        best = {m: (min if m in LOWER_IS_BETTER else max)(row.means[m] for row in members) for m in metrics}
+        best = {m: (min if m in lower else max)(row.means[m] for row in members) for m in metrics}
         for row in members:
             cells = [_cell(row.means[m], row.means[m] == best[m]) for m in metrics]
             table.add_row(group, row.method, str(row.items), *cells)

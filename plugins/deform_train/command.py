@@ -63,7 +63,7 @@ def train(
 
     import torch
 
-    from deformcli.data.spec import parse_sources
+    from deformcli.data.spec import open_items
     from deformcli.engine.checkpoint import find_checkpoint
     from deformcli.engine.device import choose_device
     from deformcli.engine.trainer import Trainer
@@ -73,7 +73,7 @@ def train(
         torch.set_num_threads(threads)
     task = kind(config)
     items = config.training.steps * config.training.batch_size
-    trainer = Trainer(task, task.dataset(parse_sources(data), "train", items), out, choose_device(device))
+    trainer = Trainer(task, open_items(task, data, "train", items), out, choose_device(device))
     if checkpoint is not None:
         trainer.restore(checkpoint)
     with _progress(trainer, shown=not no_progress) as report:

@@ -30,12 +30,18 @@ def register_recipes() -> Mapping[str, str]:  # type: ignore[empty-body]
 
 @hookspec
 def register_datasets() -> Mapping[str, str]:  # type: ignore[empty-body]
-    """Data sets for `--data NAME:ROOT`: name -> "module:function", which takes the root's path."""
+    """Data sets for `--data NAME:ROOT`: name -> "module:function" of (root, split, config) -> items.
+
+    `split` is "train" or "test", `config` the recipe's `TrainingConfig`; the items are what the recipe's own are.
+    """
 
 
 @hookspec
 def register_metrics() -> Mapping[str, str]:  # type: ignore[empty-body]
-    """Metrics for `deform evaluate --metrics`: name -> "module:function" of (prediction, target) -> (N,) tensor."""
+    """Metrics for `deform evaluate --metrics`: name -> "module:function" of (prediction, target) -> (N,) tensor.
+
+    Pictures are (N, 3, H, W) in [-1, 1]; an attribute `lower_is_better = True` of the function turns the arrow round.
+    """
 
 
 @hookspec

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pluggy
 import typer
 
-from . import hookspecs
+from . import __version__, hookspecs
 from .errors import DeformError, PluginError, UsageError, debugging, one_line
 
 GROUP = "deformcli"
@@ -35,6 +35,15 @@ class PluginRecord:
     error: str = ""
     hooks: tuple[str, ...] = ()
 
+    @property
+    def remedy(self) -> str:
+        """What to do about a plugin that is not there."""
+        if self.status in ("loaded", "disabled"):
+            return ""
+        if not self.distribution:
+            return f"install it, or take {self.name} out of DEFORM_LOAD_PLUGINS"
+        return f"update it, or remove it: pip uninstall {self.distribution}"
+
 
 class Registry:
     """The plugins of one process: `manager` holds the loaded ones, `records` tells about all of them."""
@@ -48,7 +57,10 @@ class Registry:
         """Import and register one plugin. Whatever it raises ends in its record; strictness makes it PluginError."""
         try:
             plugin = entry_point.load()
-            # An unknown hook or a wrong signature shows here, before the shared manager has seen it.
+            if unknown := _unknown_hooks(plugin):
+                known = f"deform {__version__} does not know {', '.join(unknown)}"
+                raise TypeError(f"{known}: the plugin may be made for a newer one")
+            # A wrong signature shows here, before the shared manager has seen it.
             if not _alone(plugin).get_hookcallers(plugin):
                 raise TypeError("it implements no hook")
             self.manager.register(plugin, entry_point.name)
@@ -198,6 +210,11 @@ def _alone(plugin: object) -> pluggy.PluginManager:
     manager.register(plugin)
     manager.check_pending()
     return manager
+
+
+def _unknown_hooks(plugin: object) -> list[str]:
+    marked = (name for name in dir(plugin) if _new_manager().parse_hookimpl_opts(plugin, name) is not None)
+    return [name for name in marked if not hasattr(hookspecs, name)]
 
 
 def _commands(app: typer.Typer) -> set[str]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from .. import registry
-from ..errors import UsageError
+from ..errors import PluginError, UsageError, one_line
 from ..options import Json
+from ..weights import read_manifest, verified_file
 
+Check = tuple[str, bool, str]
 app = typer.Typer(help="Show the plugins, broken ones included.", invoke_without_command=True)
 
 
@@ -31,6 +35,8 @@ def list_plugins(as_json: Json = False) -> None:
         return
     for record in records:
         typer.echo(f"{record.name:<16} {record.status:<9} {_origin(record)}  {record.error}".rstrip())
+        if record.remedy:
+            typer.echo(f"{'':<16} fix: {record.remedy}")
 
 
 @app.command()
@@ -39,15 +45,66 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Show one plugin: where it comes from, which hooks it implements, what went wrong."""
-    known = {record.name: record for record in registry.plugins().records}
-    if name not in known:
-        raise UsageError(f"no plugin is called {name!r}", f"known: {', '.join(sorted(known)) or 'none'}")
-    record = asdict(known[name])
+    (record,) = _records([name])
+    described = asdict(record) | {"remedy": record.remedy}
     if as_json:
-        typer.echo(json.dumps(record, indent=2))
+        typer.echo(json.dumps(described, indent=2))
         return
-    for key, value in record.items():
-        typer.echo(f"{key:<13} {', '.join(value) if isinstance(value, tuple) else value}".rstrip())
+    for key, value in described.items():
+        if value:
+            typer.echo(f"{key:<13} {', '.join(value) if isinstance(value, tuple) else value}")
+
+
+@app.command()
+def check(
+    names: Annotated[list[str] | None, typer.Argument(help="Plugins; all by default.")] = None, as_json: Json = False
+) -> None:
+    """Import everything that plugins bring, their heavy parts too; exit 6 where something is wrong."""
+    results = [(record.name, *result) for record in _records(names) for result in _check(record)]
+    if as_json:
+        keys = ("plugin", "what", "ok", "detail")
+        typer.echo(json.dumps([dict(zip(keys, result, strict=True)) for result in results], indent=2))
+    else:
+        for name, what, ok, detail in results:
+            typer.echo(f"{'ok ' if ok else 'BAD'} {name:<16} {what:<24} {detail}".rstrip())
+    if bad := sorted({name for name, _, ok, _ in results if not ok}):
+        raise PluginError(f"not well: {', '.join(bad)}", "the lines marked BAD say why; see `deform plugins info NAME`")
+
+
+def _records(names: list[str] | None) -> list[registry.PluginRecord]:
+    known = {record.name: record for record in registry.plugins().records}
+    for name in names or ():
+        if name not in known:
+            raise UsageError(f"no plugin is called {name!r}", f"known: {', '.join(sorted(known)) or 'none'}")
+    return [known[name] for name in names or known]
+
+
+def _check(record: registry.PluginRecord) -> Iterator[Check]:
+    if record.status != "loaded":
+        detail = f"{record.error} (fix: {record.remedy})" if record.error else ""
+        yield record.status, record.status == "disabled", detail
+        return
+    plugin = registry.plugins().manager.get_plugin(record.name)
+    for hook in record.hooks:
+        try:
+            yield from _check_hook(hook, getattr(plugin, hook))
+        except registry.FAILURES as error:
+            yield hook, False, one_line(error)
+
+
+def _check_hook(hook: str, implementation: Any) -> Iterator[Check]:
+    if hook == "register_commands":
+        yield hook, True, ""  # they have been added, or the plugin would have been set aside
+    elif hook == "doctor":
+        yield from implementation()
+    elif hook == "register_weights":
+        for entry in read_manifest(Path(implementation())).values():
+            ok = entry.source != "bundled" or bool(verified_file(entry, again=True))
+            yield entry.id, ok, entry.source
+    else:
+        for name, spec in implementation().items():
+            registry.resolve(spec)
+            yield name, True, spec
 
 
 def _origin(record: registry.PluginRecord) -> str:
