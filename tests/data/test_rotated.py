@@ -65,6 +65,19 @@ def test_without_a_turn_the_input_is_the_target(head):
     assert pair.seen.mean() > 0.99
 
 
+def test_the_mesh_lies_on_the_photo(shared):
+    """A dot drawn on the nose's tip is where the mesh of the laid out photo has it, to a tenth of a crop's pixel."""
+    data = np.load(shared / "data/portraits/facemesh.npz", allow_pickle=False)
+    points = data["points"][0].astype(np.float64) * 3  # a photo of many pixels
+    x, y = np.meshgrid(np.arange(675) + 0.5, np.arange(825) + 0.5)  # the first pixel's centre is at (0.5, 0.5)
+    dot = np.exp(-((x - points[1, 0]) ** 2 + (y - points[1, 1]) ** 2) / (2 * 9**2))
+    head = lay_out(np.dstack([np.round(dot * 255).astype(np.uint8)] * 3), points)
+    weight = head.photo[0].double().numpy()
+    axis = (np.arange(weight.shape[0]) + 0.5) / rotated.PHOTO_SCALE
+    centre = [(weight.sum(0) * axis).sum() / weight.sum(), (weight.sum(1) * axis).sum() / weight.sum()]
+    assert centre == pytest.approx(head.mesh[1, :2], abs=0.1)
+
+
 @pytest.mark.parametrize("yaw", [-40, 40])
 def test_yaw_above_zero_turns_the_nose_to_image_right(head, yaw):
     *_, mesh = turn(head, yaw, 0, 0)

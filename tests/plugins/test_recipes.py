@@ -1,0 +1,125 @@
+"""The terms of each task's objective: its loss, of the right tensors, times the weight in the config."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from deform_frontalize.recipe import FrontalizeRecipe
+from deform_inpaint.recipe import InpaintRecipe
+from deformcli import losses
+from deformcli.models.embedders import VGG16Features
+
+
+@pytest.fixture
+def batch() -> dict[str, torch.Tensor]:
+    """Two made-up items that serve either task."""
+    rng = torch.Generator().manual_seed(0)
+    image, target = torch.rand(2, 2, 3, 64, 64, generator=rng) * 2 - 1
+    face, seen, known = (torch.rand(3, 2, 1, 64, 64, generator=rng) > 0.3).float()
+    flow = torch.randn(2, 2, 64, 64, generator=rng)
+    return {"image": image, "target": target, "face": face, "seen": seen, "known": known, "flow": flow}
+
+
+def same(terms: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    assert terms.keys() == expected.keys()
+    for name, value in expected.items():
+        assert value.item() != 0, name
+        assert terms[name].item() == pytest.approx(value.item(), rel=1e-5), name
+
+
+def test_thesis_objective_of_frontalize(tiny_config, batch):
+    recipe = FrontalizeRecipe(tiny_config("frontalize", "fw-gap"))
+    recipe.generator.regressor.head.weight.data *= 1000  # a rough flow, which leaves holes
+    terms, made = recipe.generator_losses(batch, 0)
+    assert 0.3 < made.known.mean() < 0.99
+    expected = {
+        "rigidity": 0.01 * losses.rigidity_loss(made.flow),
+        "pix1": 0.1 * losses.pixel_loss(made.warped, batch["target"], made.known),
+        "pix2": 1.0 * losses.pixel_loss(made.output, batch["target"]),
+        "adversarial": 0.1 * losses.fooling_loss(recipe.discriminators["patch"](made.output)),
+        "gap": 0.05 * losses.gap_fooling_loss(recipe.discriminators["gap"](made.output), made.known),
+    }
+    same(terms, expected)
+
+
+def test_best_objective_of_frontalize(tiny_config, batch):
+    changes = ("flow_warmup=0", "losses.background=0.25", "losses.flow=3", "losses.visibility=5", "losses.gradient=7")
+    recipe = FrontalizeRecipe(tiny_config("frontalize", "best", *changes))
+    terms, made = recipe.generator_losses(batch, 0)
+    care = torch.where(batch["face"] > 0, 1.0, 0.25)
+    visibility = torch.nn.functional.binary_cross_entropy_with_logits(made.visibility, batch["seen"])
+    expected = {
+        "rigidity": 0.02 * losses.rigidity_loss(made.flow),
+        "flow": 3 * losses.flow_loss(made.flow, batch["flow"], batch["seen"]),
+        "visibility": 5 * visibility,
+        "pix1": 0.1 * losses.pixel_loss(made.warped, batch["target"], made.known * care),
+        "pix2": 1.0 * losses.pixel_loss(made.output, batch["target"], care),
+        "gradient": 7 * losses.gradient_loss(made.output, batch["target"], care),
+    }
+    same(terms, expected)
+
+
+def test_identity_is_judged_by_the_users_embedder(tiny_config, batch, shared):
+    weights = f"identity_weights={shared}/weights/mobilefacenet_foamliu.pth"
+    recipe = FrontalizeRecipe(tiny_config("frontalize", "fw-gap", weights))
+    terms, made = recipe.generator_losses(batch, 0)
+    views = [losses.face_view(image[:1]) for image in (made.output, batch["target"])]
+    made_embedding, wanted = map(recipe.embedder, views)
+    assert terms["identity"].item() == pytest.approx(0.1 * (1 - (made_embedding @ wanted.T).item()), rel=1e-4)
+    assert terms["identity"].requires_grad
+
+
+def test_thesis_objective_of_inpaint(tiny_config, batch, tmp_path):
+    save_file({k: v * 3 for k, v in VGG16Features().state_dict().items()}, tmp_path / "vgg16.safetensors")
+    recipe = InpaintRecipe(tiny_config("inpaint", "fw-gap", f"perceptual_weights={tmp_path}/vgg16.safetensors"))
+    recipe.discriminators.eval()  # its spectral norms would move on with every look
+    terms, made = recipe.generator_losses(batch, 0)
+    features, wanted = recipe.vgg(made.output), recipe.vgg(batch["image"])
+    expected = {
+        "l1": 10 * losses.pixel_loss(made.output, batch["image"]),
+        "content": 0.02 * losses.content_loss(features, wanted, 64 * 64),
+        "style": 5e4 * losses.style_loss(features, wanted, 64 * 64),
+        "rigidity": 1.0 * losses.rigidity_loss(made.flows.flatten(0, 1)),
+        "adversarial": 0.1 * losses.least_squares_fooling_loss(recipe.discriminators["patch"](made.output)),
+        "gap": 1e-5 * losses.gap_fooling_loss(recipe.discriminators["gap"](made.output), batch["known"]),
+    }
+    same(terms, expected)
+
+
+def test_best_objective_of_inpaint(tiny_config, batch):
+    recipe = InpaintRecipe(tiny_config("inpaint", "best", "losses.hole_l1=3", "losses.hole_l2=5"))
+    terms, made = recipe.generator_losses(batch, 0)
+    holes, error = 1 - batch["known"], (made.output - batch["image"]).abs()
+    count = 3 * holes.sum()
+    expected = {
+        "l1": error.mean(),
+        "hole_l1": 3 * (error * holes).sum() / count,
+        "hole_l2": 5 * (error.square() * holes).sum() / count,
+        "rigidity": 0.5 * losses.rigidity_loss(made.flows.flatten(0, 1)),
+    }
+    same(terms, expected)
+
+
+@pytest.mark.parametrize("task", ["frontalize", "inpaint"])
+def test_judges_see_real_and_made_pictures(tiny_config, batch, task):
+    kind = {"frontalize": FrontalizeRecipe, "inpaint": InpaintRecipe}[task]
+    recipe = kind(tiny_config(task, "fw-gap"))
+    recipe.discriminators.eval()
+    recipe.generator.regressor.head.weight.data *= 1000
+    _, made = recipe.generator_losses(batch, 0)
+    terms = recipe.discriminator_losses(batch, made)
+    patch, gap = recipe.discriminators["patch"], recipe.discriminators["gap"]
+    judge = {"frontalize": losses.real_fake_loss, "inpaint": losses.least_squares_real_fake_loss}[task]
+    real = batch["target"] if task == "frontalize" else batch["image"]
+    known = made.known if task == "frontalize" else batch["known"]
+    same(
+        terms,
+        {
+            "patch_loss": judge(patch(real), patch(made.output)),
+            "gap_loss": losses.gap_loss(gap(made.output), known),
+        },
+    )
+    sum(terms.values()).backward()
+    assert all(p.grad is None for p in recipe.generator.parameters())
