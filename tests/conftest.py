@@ -112,4 +112,5 @@ def clean_environment(tmp_path: Path) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("DEFORM_", "HF_", "_DEFORM"))}
     source = os.pathsep.join([str(ROOT / "src"), str(ROOT / "plugins")])
     # The tests of the tool itself see no plugins unless they name them.
-    return kept | {"PYTHONPATH": source, "DEFORM_CACHE_DIR": str(tmp_path / "cache"), "DEFORM_LOAD_PLUGINS": ""}
+    folders = {"DEFORM_CACHE_DIR": str(tmp_path / "cache"), "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    return kept | folders | {"PYTHONPATH": source, "DEFORM_LOAD_PLUGINS": ""}

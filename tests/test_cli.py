@@ -189,8 +189,11 @@ def test_plugins_check_imports_what_they_name(deform, install_plugin, swirl):
 
 
 def test_doctor(deform):
-    checks = {check["what"]: check for check in json.loads(deform("doctor", "--json").stdout)}
+    checks = {check["what"]: check for check in json.loads(deform("doctor", "--device", "cpu", "--json").stdout)}
     assert checks["warp: reference"]["ok"] and checks["cpu"]["ok"] and checks["torch"]["ok"]
+    assert checks["self-test on cpu"]["ok"] and "images" in checks["self-test on cpu"]["detail"]
+    assert "GB free" in checks["cache"]["detail"]
+    assert sum("is what runs there" in check["detail"] for check in checks.values()) == 1
 
 
 def test_doctor_asks_plugins_and_exits_1_where_one_is_not_well(deform, install_plugin):

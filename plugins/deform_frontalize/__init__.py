@@ -1,6 +1,6 @@
 """`deform frontalize`: a face at any yaw -> its frontal view. Light: torch is imported when the command runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import typer
 
@@ -17,3 +17,14 @@ def register_commands(app: typer.Typer) -> None:
 @deformcli.hookimpl
 def register_recipes() -> Mapping[str, str]:
     return {"frontalize": "deform_frontalize.recipe:FrontalizeRecipe"}
+
+
+@deformcli.hookimpl
+def doctor() -> Sequence[tuple[str, bool, str]]:
+    try:
+        from .face_crop import FaceDetector
+
+        FaceDetector()
+    except Exception as error:  # whatever is wrong with the detector's package
+        return [("face detector", False, f"{type(error).__name__}: {error}")]
+    return [("face detector", True, "MTCNN of facenet-pytorch, its weights are in that package")]

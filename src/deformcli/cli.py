@@ -20,7 +20,8 @@ import typer
 from typer.completion import completion_init
 
 from . import __version__, registry
-from .commands import completions, doctor, plugins, weights
+from . import config as settings
+from .commands import completions, config, doctor, plugins, weights
 from .errors import DeformError, debugging, one_line
 
 
@@ -33,6 +34,7 @@ def build_app(plugin_registry: registry.Registry | None = None) -> typer.Typer:
     app = typer.Typer(name="deform", add_completion=False, invoke_without_command=True, result_callback=_ignore)
     app.add_typer(plugins.app, name="plugins")
     app.add_typer(weights.app, name="weights")
+    app.add_typer(config.app, name="config")
     app.command("doctor")(doctor.doctor)
     app.command("completions")(completions.completions)
     (plugin_registry or registry.plugins()).add_commands(app)
@@ -45,8 +47,13 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         if "_DEFORM_COMPLETE" in os.environ:  # a shell asks: let Typer know the shells
             completion_init()
+        files = settings.read_files()
+        settings.apply_tool_settings(files)
         command = typer.main.get_command(build_app())
-        code = command.main(args=args, prog_name="deform", standalone_mode=False)
+        whole = all(record.status == "loaded" for record in registry.plugins().records)
+        # With a plugin left out, its options in a file are nobody's: no reason to refuse everything else.
+        defaults = settings.defaults(settings.option_settings(files, command, strict=whole))
+        code = command.main(args=args, prog_name="deform", standalone_mode=False, default_map=defaults)
         sys.stdout.flush()
     except BrokenPipeError:
         return _reader_is_gone()

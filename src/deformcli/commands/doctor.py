@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import shutil
+import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import typer
 
 from .. import __version__, registry
 from ..errors import DeformError, one_line
-from ..options import Json
+from ..hub import cache_dir
+from ..options import Device, Json
 from .weights import find_file
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "opencv-python", "facenet-pytorch", "typer", "huggingface-hub")
+SECONDS = 2.0
+LEAST_FREE = 100e6  # bytes on the cache's disk
 Check = tuple[str, bool, str]
 
 
-def doctor(as_json: Json = False) -> None:
-    """Check versions, devices, the warp's implementations, weights and plugins; exit 1 where one is not well."""
-    checks = [*_versions(), *_devices(), *_warp(), *_weights(), *_plugins()]
+def doctor(device: Device = "auto", as_json: Json = False) -> None:
+    """Check versions, devices, the warp, cache, weights and plugins, and warp for 2 seconds; exit 1 where one fails."""
+    checks = [*_versions(), *_devices(), *_warp(device), *_cache(), *_weights(), *_plugins()]
     if as_json:
         keys = ("what", "ok", "detail")
         typer.echo(json.dumps([dict(zip(keys, check, strict=True)) for check in checks], indent=2))
@@ -49,17 +56,61 @@ def _devices() -> Iterator[Check]:
         yield "mps", True, "available"
 
 
-def _warp() -> Iterator[Check]:
+def _warp(name: str) -> Iterator[Check]:
+    from ..engine.device import choose_device
+    from ..warp import forward
+
+    try:
+        device = choose_device(name)
+    except DeformError as error:
+        yield "self-test", False, error.cause
+        return
+    for implementation in forward.IMPLEMENTATIONS:
+        yield f"warp: {implementation}", *_try_implementation(implementation, device)
+    yield f"self-test on {device}", *_self_test(device)
+
+
+def _try_implementation(implementation: str, device: Any) -> tuple[bool, str]:
     import torch
 
     from ..warp import forward
 
-    for implementation in forward.IMPLEMENTATIONS:
-        try:
-            forward.forward_warp(torch.zeros(1, 1, 2, 2), torch.zeros(1, 2, 2, 2), impl=implementation)
-            yield f"warp: {implementation}", True, "works on the CPU"
-        except Exception as error:  # whichever way it fails: the reference serves instead
-            yield f"warp: {implementation}", implementation != "reference", f"does not serve the CPU: {one_line(error)}"
+    try:
+        zeros = torch.zeros(1, 2, 2, 2, device=device)
+        forward.forward_warp(zeros, zeros, impl=implementation)
+    except Exception as error:  # whichever way it fails: the reference serves instead
+        return implementation != "reference", f"does not serve {device}: {one_line(error)}"
+    best = forward._implementation("", device) is forward.IMPLEMENTATIONS[implementation]
+    return True, f"works on {device}" + ", and is what runs there" * best
+
+
+def _self_test(device: Any) -> tuple[bool, str]:
+    """Warp faces' sizes for two seconds; the result has to be the reference's."""
+    import torch
+
+    from ..warp import forward_warp
+
+    generator = torch.Generator().manual_seed(0)
+    image = (torch.rand(8, 3, 128, 128, generator=generator) * 2 - 1).to(device)
+    flow = (torch.randn(8, 2, 128, 128, generator=generator) * 4).to(device)
+    warped, _ = forward_warp(image, flow)
+    expected, _ = forward_warp(image, flow, impl="reference")
+    error = float((warped - expected).abs().max())
+    rounds, start = 0, time.perf_counter()
+    while time.perf_counter() - start < SECONDS:
+        forward_warp(image, flow)[0].sum().item()  # item: waits for the device
+        rounds += 1
+    speed = rounds * len(image) / (time.perf_counter() - start)
+    return error < 1e-3, f"{speed:,.0f} images of 128 x 128 a second; differs from the reference by {error:.0e} at most"
+
+
+def _cache() -> Iterator[Check]:
+    folder = cache_dir()
+    size = sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir()) if folder.is_dir() else 0
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
+    free = shutil.disk_usage(existing).free
+    writable = "" if os.access(existing, os.W_OK) else ", cannot be written"
+    yield "cache", free > LEAST_FREE, f"{folder}: {size / 1e6:.1f} MB, {free / 1e9:.1f} GB free{writable}"
 
 
 def _weights() -> Iterator[Check]:

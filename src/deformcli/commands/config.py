@@ -1,0 +1,46 @@
+"""`deform config`: what the options are without flags, and who says so."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from .. import config
+from ..errors import UsageError
+from ..options import Json
+
+app = typer.Typer(help="Show the settings of files and environment.", no_args_is_help=True)
+
+
+@app.callback()
+def default() -> None:
+    """Show the settings of files and environment."""
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    command: Annotated[str, typer.Argument(help="All options of one command, such as 'weights list'.")] = "",
+    origin: Annotated[bool, typer.Option("--origin", help="Also say where each value comes from.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what is set. From the strongest: flags, DEFORM_*, ./deform.toml, the user's file, defaults."""
+    files = config.read_files()
+    options = config.option_settings(files, context.find_root().command, strict=False)
+    if command and command not in {setting.command for setting in options}:
+        raise UsageError(f"no command is called {command!r}", "see `deform --help`")
+    if command:
+        settings = [setting for setting in options if setting.command == command]
+    else:
+        chosen = [setting for setting in options if setting.origin != config.DEFAULT]
+        settings = [*config.tool_settings(files), *chosen]
+    if as_json:
+        typer.echo(json.dumps([asdict(setting) for setting in settings], indent=2, default=str))
+        return
+    for setting in settings:
+        name = f"{setting.command}.{setting.name}".strip(".").replace(" ", ".")
+        value = "-" if setting.value in (None, "") else setting.value
+        typer.echo(f"{name:<28} {value!s:<24} {setting.origin if origin else ''}".rstrip())

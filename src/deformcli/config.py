@@ -1,0 +1,200 @@
+"""Settings from files and the environment, as defaults of the commands' options.
+
+From the strongest: flags, DEFORM_<COMMAND>_<OPTION>, DEFORM_<OPTION>, ./deform.toml, the user's config.toml, defaults.
+A file has options at its top (for every command that has them) and tables of options named like commands:
+
+    device = "cpu"
+    [frontalize]
+    quality = 90
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from .errors import UsageError, one_line
+
+PROJECT_FILE = Path("deform.toml")
+OF_THE_USER = ("load_plugins", "disable_plugins", "strict_plugins", "cache_dir", "weights_dir")
+"""What a project file may not say: the environment variables DEFORM_LOAD_PLUGINS and so on."""
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What an option of a command (""; the tool as a whole) is, and who says so."""
+
+    command: str
+    name: str
+    value: Any
+    origin: str
+    parameter: str = ""
+    """What the command's function calls it."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of settings that is there."""
+
+    path: Path
+    table: Mapping[str, Any]
+
+
+def user_file() -> Path:
+    """Where the user's own file is looked for."""
+    return platformdirs.user_config_path("deform") / "config.toml"
+
+
+def read_files() -> list[File]:
+    """The files that are there, the strongest first.
+
+    Raises:
+        UsageError: one is not TOML, or the project's names plugins, folders of the tool or a path outside the project.
+    """
+    files = [File(path, _read(path)) for path in (PROJECT_FILE, user_file()) if path.is_file()]
+    for file in files:
+        if file.path == PROJECT_FILE:
+            _check_project(file)
+    return files
+
+
+def tool_settings(files: Sequence[File]) -> Iterator[Setting]:
+    """The settings of OF_THE_USER, as the texts their environment variables hold."""
+    for name in OF_THE_USER:
+        texts = [(_text(file.table[name]), str(file.path)) for file in files if name in file.table]
+        text = os.environ.get(_variable(name))
+        if text is not None and text not in [found for found, _ in texts]:  # else it was put there, see below
+            texts.insert(0, (text, _variable(name)))
+        yield Setting("", name, *(texts or [("", DEFAULT)])[0])
+
+
+def apply_tool_settings(files: Sequence[File]) -> None:
+    """Put what the user's file says where the tool looks for it: into this process's environment."""
+    for setting in tool_settings(files):
+        if setting.origin != DEFAULT:
+            os.environ.setdefault(_variable(setting.name), setting.value)
+
+
+def option_settings(files: Sequence[File], root: Any, *, strict: bool = True) -> list[Setting]:
+    """Every option of every command below `root`.
+
+    Raises:
+        UsageError: a file has a key that is no option and no command, and `strict` asks to mind; it is named.
+    """
+    leaves = dict(_leaves(root, ""))
+    for file in files if strict else ():
+        _check_keys(file, leaves)
+    return [
+        Setting(command, name, *_look_up(files, command, name, parameter), parameter.name)
+        for command, parameters in leaves.items()
+        for name, parameter in parameters.items()
+    ]
+
+
+def defaults(settings: Sequence[Setting]) -> dict[str, Any]:
+    """The settings that are not defaults, as Typer's nested `default_map`."""
+    tree: dict[str, Any] = {}
+    for setting in settings:
+        if setting.origin != DEFAULT:
+            table = tree
+            for name in setting.command.split():
+                table = table.setdefault(name, {})
+            table[setting.parameter] = setting.value
+    return tree
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return str(int(value) if isinstance(value, bool) else value)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read as settings: {one_line(error)}", "repair it") from error
+
+
+def _check_project(file: File) -> None:
+    for key, value in _flat(file.table):
+        if key in OF_THE_USER or "plugin" in key:
+            remedy = f"put it into {user_file()}, or set {_variable(key)}"
+            raise UsageError(f"{file.path}: {key}: a project may not choose plugins or folders of the tool", remedy)
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and not _stays_inside(text):
+                raise UsageError(f"{file.path}: {key}: {text!r} leads out of the project", "use a flag for it")
+
+
+def _stays_inside(text: str) -> bool:
+    """Whether every part that may be a path (`folder:PATH`, `ID=PATH`) stays in the current folder, links followed."""
+    here = Path.cwd().resolve()
+    parts = text.replace("=", ":").replace("\\", "/").split(":")
+    return not any(part.startswith("~") or not (here / part).resolve().is_relative_to(here) for part in parts)
+
+
+def _flat(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value)
+        else:
+            yield key, value
+
+
+def _leaves(command: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(command's path, its options by long name) of every command that is no group."""
+    if children := getattr(command, "commands", None):
+        for name, child in children.items():
+            yield from _leaves(child, f"{path} {name}".strip())
+    else:
+        named = ((option, p) for p in command.params for option in p.opts if option.startswith("--"))
+        yield path, {option.removeprefix("--"): parameter for option, parameter in named}
+
+
+def _check_keys(file: File, leaves: Mapping[str, Mapping[str, Any]]) -> None:
+    options = {_key(name) for parameters in leaves.values() for name in parameters}
+
+    def check(table: Mapping[str, Any], path: str, known: set[str]) -> None:
+        for key, value in table.items():
+            where = f"{path} {key}".strip()
+            if isinstance(value, dict) and any(f"{leaf} ".startswith(f"{where} ") for leaf in leaves):
+                check(value, where, {_key(name) for name in leaves.get(where, ())})
+            elif isinstance(value, dict) or _key(key) not in known:
+                what = "command" if isinstance(value, dict) else "option"
+                raise UsageError(f"{file.path}: {where}: there is no such {what}", "see `deform --help`")
+
+    check(file.table, "", options | set(OF_THE_USER))
+
+
+def _look_up(files: Sequence[File], command: str, name: str, parameter: Any) -> tuple[Any, str]:
+    for variable in (_variable(f"{command} {name}"), _variable(name)):
+        if variable in os.environ:
+            value = os.environ[variable]
+            return [value] if getattr(parameter, "multiple", False) else value, variable
+    for file in files:
+        for table in (_table(file.table, command), file.table):
+            for key, value in table.items():
+                if _key(key) == _key(name) and not isinstance(value, dict):
+                    return value, str(file.path)
+    return parameter.default, DEFAULT
+
+
+def _variable(name: str) -> str:
+    return f"DEFORM_{_key(name).upper()}"
+
+
+def _table(table: Mapping[str, Any], command: str) -> Mapping[str, Any]:
+    for name in command.split():
+        table = table.get(name, {})
+    return table
+
+
+def _key(name: str) -> str:
+    return name.replace("-", "_").replace(" ", "_")
