@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -58,10 +59,15 @@ def evaluate(
         methods = {name: task.predict, **(task.baselines() if position == 0 else {})}
         rows += run(task, open_items(task, data, "test"), methods, chosen, place)
     if as_json:
-        typer.echo(json.dumps([asdict(row) for row in rows], indent=2))
+        typer.echo(json.dumps([_finite(asdict(row)) for row in rows], indent=2))
     else:
         lower = [name for name, judge in chosen.items() if getattr(judge, "lower_is_better", name in LOWER_IS_BETTER)]
         _print_table(rows, list(chosen), lower)
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no infinity: the PSNR of equal pictures becomes null."""
+    return {**row, "means": {name: v if math.isfinite(v) else None for name, v in row["means"].items()}}
 
 
 def _print_table(rows: list[Row], metrics: list[str], lower: list[str]) -> None:

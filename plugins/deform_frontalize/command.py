@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -45,8 +46,15 @@ def frontalize(
     items = plan(inputs, output, recursive=recursive, exists=exists)
     if show_warp is not None:
         check_writable(show_warp)
-    work = _Work(weights or "frontalize-128", device, offline, aligned, show_warp, max_pixels, quality)
+    warps = {item.target: show_warp / _below(item.target, Path(output)) for item in items} if show_warp else {}
+    work = _Work(weights or "frontalize-128", device, offline, aligned, warps, max_pixels, quality)
     run(items, work, on_error=on_error, dry_run=dry_run, report=report, as_json=as_json, progress=not no_progress)
+
+
+def _below(target: Path, output: Path) -> Path:
+    """Where a target lies in the output folder, without its suffix: the tree of the warps is that of the outputs."""
+    in_folder = target != output and target.is_relative_to(output)
+    return (target.relative_to(output) if in_folder else Path(target.name)).with_suffix("")
 
 
 class _Work:
@@ -58,12 +66,12 @@ class _Work:
         device: str,
         offline: bool,
         aligned: bool,
-        show_warp: Path | None,
+        warps: Mapping[Path, Path],
         max_pixels: int,
         quality: int | None,
     ) -> None:
         self.weights, self.device, self.offline, self.aligned = weights, device, offline, aligned
-        self.show_warp, self.max_pixels, self.quality = show_warp, max_pixels, quality
+        self.warps, self.max_pixels, self.quality = warps, max_pixels, quality
 
     @cached_property
     def frontalizer(self) -> Frontalizer:
@@ -94,15 +102,15 @@ class _Work:
             face = crop(picture.rgb, largest(self.detector.find(picture.rgb), str(item.source)))
         made = frontalizer(to_tensor(face))
         write_image(picture.resized_to(to_uint8(made.output)), item.target, quality=self.quality)
-        if self.show_warp is not None:
-            write_warp(made, self.show_warp, item.target.stem)
+        if item.target in self.warps:
+            write_warp(made, self.warps[item.target])
 
 
-def write_warp(made: Frontalized, folder: Path, stem: str) -> None:
-    """Write one face's warped picture, holes (white) and flow (hue = direction, saturation = magnitude, Fig. 3.1)."""
+def write_warp(made: Frontalized, base: Path) -> None:
+    """Write BASE-warped.png, BASE-holes.png (holes white) and BASE-flow.png (hue = direction, Fig. 3.1)."""
     from deformcli.images import to_uint8, write_image
     from deformcli.warp import flow_to_rgb
 
     holes = (1 - 2 * made.known).expand(-1, 3, -1, -1)
     for name, picture in (("warped", made.warped), ("holes", holes), ("flow", flow_to_rgb(made.flow))):
-        write_image(to_uint8(picture), folder / f"{stem}-{name}.png")
+        write_image(to_uint8(picture), base.with_name(f"{base.name}-{name}.png"))

@@ -39,11 +39,12 @@ class Frontalized(NamedTuple):
 
 
 class Generator(nn.Module):
-    """Turned face (N, 3, H, W) in [-1, 1] -> `Frontalized`. H and W multiples of 32 * unshuffle."""
+    """Turned face (N, 3, H, W) in [-1, 1] -> `Frontalized`. H and W are multiples of `multiple`."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
+        self.multiple = config.unshuffle * 2 ** (len(config.regressor_widths) - 1)
         shuffled = config.unshuffle**2
         inpainter_inputs, inpainter_outputs = (10, 3) if config.compose else (6, 3)
         self.regressor = UNet(5 * shuffled, 2 + config.visibility, config.regressor_widths)

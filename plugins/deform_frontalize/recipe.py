@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from deformcli import losses
 from deformcli.data.rotated import RotatedPhotos
-from deformcli.engine.recipe import Batch, Recipe, TrainingConfig
+from deformcli.engine.recipe import Batch, Recipe, TrainingConfig, check_size
 from deformcli.errors import UsageError
 from deformcli.models.discriminators import FacePatchDiscriminator, GapDiscriminator
 from deformcli.models.embedders import MobileFaceNet, load_frozen
@@ -32,7 +32,8 @@ class LossWeights:
     pix2: float = 1.0  # L1 of the output
     adversarial: float = 0.1  # fool the patch discriminator (3.11)
     gap: float = 0.05  # fool the gap discriminator
-    identity: float = 0.1  # remain the same person; needs identity_weights
+    identity: float = 0.1  # remain the same person: L2 of embeddings; needs identity_weights
+    cosine_identity: float = 0.0  # likewise, by the angle between embeddings
     flow: float = 0.0  # L1 to the exact flow, where the data carries it
     visibility: float = 0.0  # cross-entropy of the visibility to the exact one
     gradient: float = 0.0  # L1 of the output's edges
@@ -73,8 +74,8 @@ BEST = FrontalizeConfig(
         compose=True,
     ),
     losses=LossWeights(
-        pix1=0.1, rigidity=0.02, adversarial=0.02, gap=0.02, identity=0.5, flow=2.0, visibility=0.2, gradient=0.5,
-        background=0.3,
+        pix1=0.1, rigidity=0.02, adversarial=0.02, gap=0.02, identity=0.0, cosine_identity=0.5,
+        flow=4.0, visibility=0.2, gradient=0.5, background=0.3,
     ),
     flow_warmup=2_000,
     max_yaw=75.0,
@@ -103,7 +104,7 @@ class FrontalizeRecipe(Recipe):
         if config.losses.gap:
             self.discriminators["gap"] = GapDiscriminator()
         self.embedder: nn.Module | None = None
-        if config.losses.identity and config.identity_weights:
+        if (config.losses.identity or config.losses.cosine_identity) and config.identity_weights:
             self.embedder = load_frozen(MobileFaceNet(), Path(config.identity_weights))
 
     def dataset(self, sources: Sequence[tuple[str, Path]], split: str, length: int = 0) -> Dataset:
@@ -111,6 +112,7 @@ class FrontalizeRecipe(Recipe):
             raise UsageError("frontalize needs photos with face meshes", "use --data rotated:PATH with a facemesh.npz")
         roots = [root for _, root in sources]
         training = self.config.training
+        check_size(training.size, self.generator.multiple)
         return RotatedPhotos(roots, training.size, split, training.seed, length, self.config.max_yaw)
 
     def generator_losses(self, batch: Batch, step: int) -> tuple[dict[str, Tensor], Frontalized | None]:
@@ -126,7 +128,7 @@ class FrontalizeRecipe(Recipe):
         if weights.gradient:
             terms["gradient"] = weights.gradient * losses.gradient_loss(made.output, target, care)
         if self.embedder is not None:
-            terms["identity"] = weights.identity * self._identity(made.output, target)
+            terms |= self._identity(made.output, target)
         if step >= self.config.training.adversarial_from:
             terms |= self._fooling(made)
         return terms, made
@@ -140,12 +142,18 @@ class FrontalizeRecipe(Recipe):
             terms["visibility"] = weights.visibility * F.binary_cross_entropy_with_logits(visibility, batch["seen"])
         return terms
 
-    def _identity(self, output: Tensor, target: Tensor) -> Tensor:
+    def _identity(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         """On half of the batch: the embedder costs as much as the generator."""
-        half = max(1, len(output) // 2)
+        weights, half = self.config.losses, max(1, len(output) // 2)
         with torch.no_grad():
-            wanted = self.embedder(losses.face_view(target[:half]))
-        return losses.cosine_identity_loss(self.embedder(losses.face_view(output[:half])).float(), wanted.float())
+            wanted = self.embedder(losses.face_view(target[:half])).float()
+        found = self.embedder(losses.face_view(output[:half])).float()
+        terms = {}
+        if weights.identity:
+            terms["identity"] = weights.identity * losses.identity_loss(found, wanted)
+        if weights.cosine_identity:
+            terms["cosine_identity"] = weights.cosine_identity * losses.cosine_identity_loss(found, wanted)
+        return terms
 
     def _fooling(self, made: Frontalized) -> dict[str, Tensor]:
         weights, terms = self.config.losses, {}

@@ -40,11 +40,12 @@ class Inpainted(NamedTuple):
 
 
 class Generator(nn.Module):
-    """Image (N, 3, H, W) in [-1, 1] and known (N, 1, H, W) -> `Inpainted`. H and W multiples of 4 * unshuffle."""
+    """Image (N, 3, H, W) in [-1, 1] and known (N, 1, H, W) -> `Inpainted`. H and W are multiples of `multiple`."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
+        self.multiple = 4 * config.unshuffle
         shuffled = config.unshuffle**2
         if config.architecture == "gated":
             self.gated = GatedUNet(4 * shuffled, 3 * shuffled, config.gated_widths)

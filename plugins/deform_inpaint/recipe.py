@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from deformcli import losses
 from deformcli.data.folder import MaskedFolder
-from deformcli.engine.recipe import Batch, Recipe, TrainingConfig
+from deformcli.engine.recipe import Batch, Recipe, TrainingConfig, check_size
 from deformcli.errors import UsageError
 from deformcli.images import to_tensor, to_uint8
 from deformcli.models.discriminators import GapDiscriminator, SpectralPatchDiscriminator
@@ -105,6 +105,7 @@ class InpaintRecipe(Recipe):
                 raise UsageError(f"--data {kind}:{root}: inpaint cannot read {kind}", "use --data folder:PATH")
         roots = [root for _, root in sources]
         training = self.config.training
+        check_size(training.size, self.generator.multiple)
         return MaskedFolder(roots, training.size, self.config.masks, split, training.seed, length)
 
     def generator_losses(self, batch: Batch, step: int) -> tuple[dict[str, Tensor], Inpainted]:

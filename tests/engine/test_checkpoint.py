@@ -63,7 +63,7 @@ def damage(path, fault: str) -> None:
     elif fault == "another program's":
         save_file({"x": torch.zeros(2)}, path)
     elif fault == "no description":
-        save_file({"x": torch.zeros(2)}, path, {"format": checkpoint.FORMAT})
+        save_file({"x": torch.zeros(2)}, path, {"format": "pt"})
     elif fault == "missing":
         path.unlink()
     elif fault == "folder":

@@ -12,7 +12,7 @@ import torch
 
 from deform_frontalize.recipe import FrontalizeRecipe
 from deform_inpaint.recipe import InpaintRecipe
-from deformcli.engine.recipe import TrainingConfig, from_dict, frozen, override
+from deformcli.engine.recipe import TrainingConfig, check_size, from_dict, frozen, override
 from deformcli.errors import DeformError, UsageError, WeightsError
 
 
@@ -137,3 +137,10 @@ def test_data_of_the_wrong_kind_is_refused(tiny_config, tmp_path, task, kind):
     with pytest.raises(DeformError, match=task) as caught:
         recipe.dataset([(kind, tmp_path)], "train", 4)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("size", [0, 31, 48, 100])
+def test_sizes_that_the_networks_cannot_halve(size):
+    with pytest.raises(UsageError, match=f"{size} pixels: these networks need a multiple of 32"):
+        check_size(size, 32)
+    check_size(96, 32)

@@ -181,6 +181,15 @@ def test_show_warp_writes_three_pictures(run_frontalize, save, photo, tmp_path):
     assert holes[30:100, 30:100].max() < 128
 
 
+def test_warps_keep_the_tree_of_the_outputs(run_frontalize, save, photo, tmp_path):
+    save("in/a.png", photo[40:168, 160:288]), save("in/below/a.png", photo[40:168, 160:288])
+    assert run_frontalize("in", "-r", "-o", "out", "--aligned", "--show-warp", "warp").code == 0
+    assert sorted(str(path.relative_to(tmp_path / "warp")) for path in (tmp_path / "warp").rglob("*-flow.png")) == [
+        "a-flow.png",
+        "below/a-flow.png",
+    ]
+
+
 def test_one_picture_of_several_without_a_face(run_frontalize, save, photo, smooth_picture, tmp_path):
     save("in/face.png", photo[:260, 90:350]), save("in/wall.png", np.full((100, 100, 3), 90, np.uint8))
     ended = run_frontalize("in", "-o", "out")

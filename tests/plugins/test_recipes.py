@@ -62,12 +62,14 @@ def test_best_objective_of_frontalize(tiny_config, batch):
 
 
 def test_identity_is_judged_by_the_users_embedder(tiny_config, batch, shared):
-    weights = f"identity_weights={shared}/weights/mobilefacenet_foamliu.pth"
-    recipe = FrontalizeRecipe(tiny_config("frontalize", "fw-gap", weights))
+    settings = (f"identity_weights={shared}/weights/mobilefacenet_foamliu.pth", "losses.cosine_identity=0.5")
+    recipe = FrontalizeRecipe(tiny_config("frontalize", "fw-gap", *settings))
     terms, made = recipe.generator_losses(batch, 0)
     views = [losses.face_view(image[:1]) for image in (made.output, batch["target"])]
     made_embedding, wanted = map(recipe.embedder, views)
-    assert terms["identity"].item() == pytest.approx(0.1 * (1 - (made_embedding @ wanted.T).item()), rel=1e-4)
+    distance = (made_embedding - wanted).norm().item()
+    assert terms["identity"].item() == pytest.approx(0.1 * distance / 128, rel=1e-3)
+    assert terms["cosine_identity"].item() == pytest.approx(0.5 * (1 - (made_embedding @ wanted.T).item()), rel=1e-3)
     assert terms["identity"].requires_grad
 
 

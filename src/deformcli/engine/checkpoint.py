@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from deformcli.errors import UsageError, WeightsError
 
-FORMAT = "deform-1"
+FORMAT = "deform-1"  # the one key of a file's metadata; two would come out in any order
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
@@ -23,7 +23,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, 
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         contiguous = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-        save_file(contiguous, temporary, {"format": FORMAT, "about": json.dumps(about)})
+        save_file(contiguous, temporary, {FORMAT: json.dumps(about)})
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -39,9 +39,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise WeightsError(
             f"{path}: not a weights file ({error})", "name a .safetensors file written by deform"
         ) from error
-    if metadata.get("format") != FORMAT or "about" not in metadata:
+    if FORMAT not in metadata:
         raise WeightsError(f"{path}: holds no deform network", "name a .safetensors file written by deform")
-    return tensors, json.loads(metadata["about"])
+    return tensors, json.loads(metadata[FORMAT])
 
 
 def export_generator(path: Path, generator: nn.Module, task: str, config: Mapping[str, Any], steps: int) -> None:

@@ -56,7 +56,7 @@ class Recipe(ABC):
 
     @classmethod
     def from_weights(cls, path: Path) -> Recipe:
-        """The recipe around an exported generator, without discriminators and helper networks, for evaluation."""
+        """The recipe around an exported generator, for evaluation: discriminators untrained, no helper networks."""
         state, config = load_generator(path, cls.name)
         first = next(iter(cls.presets.values()))
         recipe = cls(replace(first, generator=from_dict(type(first.generator), config)))
@@ -98,6 +98,15 @@ class Recipe(ABC):
     @abstractmethod
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """Columns of the sample grid, as the generator makes them now: name -> (N, 3, S, S) in [-1, 1]."""
+
+
+def check_size(size: int, multiple: int) -> None:
+    """Raise UsageError unless the networks can halve pictures of this size as often as they do."""
+    if size < multiple or size % multiple:
+        raise UsageError(
+            f"{size} pixels: these networks need a multiple of {multiple}",
+            f"use {max(1, round(size / multiple)) * multiple}",
+        )
 
 
 def override(config: Any, assignments: Sequence[str]) -> Any:
