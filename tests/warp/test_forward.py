@@ -1,4 +1,3 @@
-# ruff: noqa: PLR0917 (fixtures are arguments)
 """The registered op: its contract in every corner, on every implementation that runs here."""
 
 import math

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from types import ModuleType
 
 import torch
 from torch import Tensor
 
-from . import native, reference
+from . import cuda, native, reference
 from .checks import AUTOCAST_DEVICES, check_warp_arguments
 from .reference import Pair
 
 EPS = 1e-6
-IMPLEMENTATIONS: dict[str, ModuleType] = {"reference": reference, "native": native}
-_DEVICES = {"native": "cpu"}  # the device each of the others is made for
+IMPLEMENTATIONS: dict[str, ModuleType] = {"reference": reference, "native": native, "cuda": cuda}
+_DEVICES = {"native": "cpu", "cuda": "cuda"}  # the device each of the others is made for
 
 
 def forward_warp(image: Tensor, flow: Tensor, *, eps: float = EPS, impl: str | None = None) -> tuple[Tensor, Tensor]:
@@ -65,9 +66,12 @@ def _implementation(impl: str, device: torch.device) -> ModuleType:
 
 @cache
 def _best(device_type: str) -> ModuleType:
-    for name, kind in _DEVICES.items():
-        if kind == device_type and IMPLEMENTATIONS[name].available()[0]:
+    for name in (name for name, kind in _DEVICES.items() if kind == device_type):
+        usable, reason = IMPLEMENTATIONS[name].available()
+        if usable:
             return IMPLEMENTATIONS[name]
+        if name == "cuda":
+            warnings.warn(f"forward_warp runs without its CUDA kernels, slower: {reason}", stacklevel=2)
     return reference
 
 

@@ -1,0 +1,261 @@
+"""The CUDA implementation: compiled here for real, computed in an emulation, and, with a GPU, run."""
+
+import ctypes
+import os
+import shutil
+import subprocess
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+from deformcli.warp import cuda, forward, forward_warp, reference
+
+EPS = 1e-6
+CAPABILITIES = (75, 80, 90, 120)
+KERNELS = ("splat", "normalise", "splat_fixed", "normalise_fixed", "gather")
+COMPILER = shutil.which(os.environ.get("CXX", "c++"))
+
+try:
+    NO_NVRTC = "" if cuda.nvrtc_version() else "NVRTC has no version"
+except OSError as error:
+    NO_NVRTC = str(error)
+GPU, NO_GPU = cuda.available()
+needs_nvrtc = pytest.mark.skipif(bool(NO_NVRTC), reason=NO_NVRTC)
+needs_gpu = pytest.mark.skipif(not GPU, reason=NO_GPU)
+
+
+# What NVRTC makes of the source.
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_compiles_without_spills(capability):
+    binary, log = cuda.compile_source(cuda.SOURCE.read_bytes(), capability, "--ptxas-options=-v")
+    assert binary.startswith(b"\x7fELF")
+    for kernel in (f"{name}_{suffix}" for name in KERNELS for suffix in ("f32", "f64")):
+        assert f".text.{kernel}\0".encode() in binary
+        assert kernel in log
+    unspilled = "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads"
+    assert log.count("bytes spill stores") == log.count(unspilled) == 2 * len(KERNELS)
+
+
+@needs_nvrtc
+@pytest.mark.parametrize(("capability", "whole"), [(85, False), (99, True)])  # PTX for 8.0 and 9.0
+def test_hopper_adds_whole_cells(capability, whole):
+    ptx, _ = cuda.compile_source(cuda.SOURCE.read_bytes(), capability)
+    assert (b"red.global.add.v4.f32" in ptx) == whole
+
+
+@needs_nvrtc
+def test_a_device_newer_than_nvrtc_gets_ptx():
+    ptx, _ = cuda.compile_source(cuda.SOURCE.read_bytes(), 9999)
+    assert b".visible .entry splat_f32" in ptx
+
+
+@needs_nvrtc
+def test_a_broken_source_says_why():
+    with pytest.raises(RuntimeError, match=r"(?s)NVRTC could not compile forward_warp.cu: .*nonsense"):
+        cuda.compile_source(b"nonsense", 90)
+
+
+# The cache.
+
+
+@needs_nvrtc
+def test_compiled_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("DEFORM_CACHE_DIR", str(tmp_path))
+    first = cuda.compiled(80)
+    assert [path.read_bytes() for path in (tmp_path / "kernels").iterdir()] == [first]
+    monkeypatch.setattr(cuda, "compile_source", lambda *arguments: pytest.fail("compiled again"))
+    assert cuda.compiled(80) == first
+    with pytest.raises(pytest.fail.Exception):
+        cuda.compiled(90)
+
+
+@needs_nvrtc
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
+    (tmp_path / "kernels").touch()  # a file where the folder should be
+    monkeypatch.setenv("DEFORM_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(cuda, "compile_source", lambda *arguments: (b"binary", ""))
+    assert cuda.compiled(80) == b"binary"
+
+
+# What it does without what it needs.
+
+
+def test_without_a_device_it_says_so(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert cuda.available() == (False, "torch sees no CUDA device")
+
+
+def test_without_nvrtc_one_warning_and_the_reference(monkeypatch):
+    monkeypatch.setattr(cuda, "_nvrtc_files", lambda: [Path("/nowhere/libnvrtc.so")])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 7)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    cuda._nvrtc.cache_clear()
+    forward._best.cache_clear()
+    try:
+        with pytest.warns(UserWarning, match="without its CUDA kernels, slower: NVRTC is missing"):
+            assert forward._best("cuda") is reference
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert forward._best("cuda") is reference
+    finally:
+        cuda._nvrtc.cache_clear()
+        forward._best.cache_clear()
+
+
+def test_a_cpu_tensor_is_refused():
+    with pytest.raises(ValueError, match="impl: 'cuda' runs on cuda tensors, got a tensor on cpu"):
+        forward_warp(torch.zeros(1, 3, 4, 5), torch.zeros(1, 2, 4, 5), impl="cuda")
+
+
+# What the kernels compute, and how their arguments are packed: every launch goes to an emulation on the CPU.
+
+
+@pytest.fixture(scope="module")
+def emulation(tmp_path_factory) -> ctypes.CDLL:
+    if COMPILER is None:
+        pytest.skip("no C++ compiler")
+    library = tmp_path_factory.mktemp("emulation") / "kernels.so"
+    source = Path(__file__).with_name("emulate_cuda.h")
+    command = [COMPILER, "-std=c++17", "-O2", "-shared", "-fPIC", "-x", "c++", f'-DSOURCE="{cuda.SOURCE}"']
+    subprocess.run([*command, source, "-o", library], check=True)
+    return ctypes.CDLL(str(library))
+
+
+@pytest.fixture
+def emulated(emulation, monkeypatch) -> list[str]:
+    """The names of the kernels that were launched."""
+    launched = []
+
+    def submit(name, device, blocks, arguments):
+        launched.append(name)
+        emulation.emulate(name.encode(), (ctypes.c_uint * 3)(*blocks), (ctypes.c_uint * 3)(*cuda.BLOCK), arguments)
+
+    monkeypatch.setattr(cuda, "_submit", submit)
+    return launched
+
+
+@pytest.fixture(params=[False, True], ids=["fast", "deterministic"])
+def deterministic(request):
+    torch.use_deterministic_algorithms(request.param)
+    yield request.param
+    torch.use_deterministic_algorithms(False)
+
+
+def assert_near(actual, expected, tolerance):
+    scale = float(expected.abs().max()) + 1 if expected.numel() else 1.0
+    torch.testing.assert_close(actual.double() / scale, expected.double() / scale, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 3, 7, 9), (2, 2, 1, 13, 40), (3, 1, 4, 9, 33), (2, 1, 8, 5, 6), (0, 1, 3, 4, 5)]
+)
+def test_emulated_kernels_are_the_reference(emulated, deterministic, kind, make_flow, dtype, shape):
+    n, batch, channels, h, w = shape
+    image, flow = torch.randn(batch, channels, h, w, dtype=dtype), make_flow(kind, n, h, w, dtype)
+    outputs = cuda.forward_warp(image, flow, EPS)
+    expected = reference.forward_warp(image.double(), flow.double(), EPS)
+    grads = torch.randn_like(outputs[0]), torch.randn_like(outputs[1])
+    inputs = image, flow
+    gradients = cuda.forward_warp_backward(grads, inputs, outputs, EPS)
+    doubles = [tuple(tensor.double() for tensor in pair) for pair in (grads, inputs, outputs)]
+    expected_gradients = reference.forward_warp_backward(*doubles, EPS)
+    tolerance = 1e-4 if dtype == torch.float32 else 1e-9
+    for actual, right in zip((*outputs, *gradients), (*expected, *expected_gradients), strict=True):
+        assert actual.dtype == dtype
+        assert_near(actual, right, tolerance)
+    assert len(emulated) == (3 if n else 0)
+    assert all(("fixed" in name) == deterministic for name in emulated if "gather" not in name)
+
+
+def test_emulated_strange_colors_reach_only_cells_of_weight(emulated, deterministic):
+    image, flow = torch.ones(1, 3, 4, 5), torch.zeros(1, 2, 4, 5)
+    image[0, 1, 1, 2], image[0, 2, 3, 3] = float("nan"), float("-inf")
+    warped, coverage = cuda.forward_warp(image, flow, EPS)
+    assert torch.equal(warped.isnan(), image.isnan()) and torch.equal(warped.isinf(), image.isinf())
+    torch.testing.assert_close(coverage, torch.ones(1, 1, 4, 5))
+    torch.testing.assert_close(warped[:, 0], torch.ones(1, 4, 5))
+
+
+def test_emulated_half_images(emulated, make_flow):
+    image, flow = torch.randn(1, 3, 6, 7).half(), make_flow("smooth", 2, 6, 7, torch.float32)
+    outputs = cuda.forward_warp(image, flow, EPS)
+    assert [tensor.dtype for tensor in outputs] == [torch.float16, torch.float32]
+    torch.testing.assert_close(outputs, reference.forward_warp(image, flow, EPS))
+
+
+def test_emulated_pictures_beyond_the_grid(emulated, monkeypatch, make_flow):
+    """More rows and more pictures than blocks are walked in strides."""
+    monkeypatch.setattr(cuda, "MOST_BLOCKS", 2)
+    image, flow = torch.randn(5, 3, 50, 6), make_flow("smooth", 5, 50, 6, torch.float32)
+    outputs = cuda.forward_warp(image, flow, EPS)
+    torch.testing.assert_close(outputs, reference.forward_warp(image, flow, EPS), atol=1e-4, rtol=1e-4)
+
+
+def test_fixed_point_holds_all_pixels_in_one_cell(emulated):
+    torch.use_deterministic_algorithms(True)
+    try:
+        image = torch.full((1, 1, 64, 64), 1e6)
+        y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+        warped, coverage = cuda.forward_warp(image, torch.stack([30 - x, 30 - y])[None], EPS)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert float(coverage[0, 0, 30, 30]) == 64 * 64
+    torch.testing.assert_close(float(warped[0, 0, 30, 30]), 1e6)
+
+
+# On a device.
+
+
+@needs_gpu
+def test_deterministic_runs_are_equal(make_flow):
+    image = torch.randn(2, 3, 200, 300, device="cuda")
+    flow = make_flow("one_cell", 2, 200, 300, torch.float32).cuda()
+    torch.use_deterministic_algorithms(True)
+    try:
+        first = forward_warp(image, flow, impl="cuda")
+        for _ in range(5):
+            for one, other in zip(first, forward_warp(image, flow, impl="cuda"), strict=True):
+                assert torch.equal(one, other)
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@needs_gpu
+def test_streams(make_flow):
+    image, flow = torch.randn(1, 3, 500, 500, device="cuda"), make_flow("smooth", 1, 500, 500, torch.float32).cuda()
+    expected = forward_warp(image, flow, impl="cuda")[0]
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        warped = forward_warp(image * 2, flow, impl="cuda")[0]
+    torch.cuda.current_stream().wait_stream(stream)
+    torch.testing.assert_close(warped, expected * 2, atol=1e-4, rtol=1e-4)
+
+
+@needs_gpu
+def test_graph_capture(make_flow):
+    image, flow = torch.randn(1, 3, 64, 64, device="cuda"), make_flow("smooth", 1, 64, 64, torch.float32).cuda()
+    forward_warp(image, flow, impl="cuda")
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        warped, _ = forward_warp(image, flow, impl="cuda")
+    image.copy_(torch.randn_like(image))
+    graph.replay()
+    torch.testing.assert_close(warped, forward_warp(image, flow, impl="cuda")[0], atol=1e-4, rtol=1e-4)
+
+
+@needs_gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="one device")
+def test_a_device_that_is_not_the_current_one(make_flow):
+    image, flow = torch.randn(1, 3, 20, 20), make_flow("smooth", 1, 20, 20, torch.float32)
+    there = forward_warp(image.to("cuda:1"), flow.to("cuda:1"), impl="cuda")[0]
+    assert there.device.index == 1
+    torch.testing.assert_close(there.cpu(), forward_warp(image, flow)[0], atol=1e-4, rtol=1e-4)
