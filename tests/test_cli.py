@@ -57,16 +57,31 @@ def test_help_lists_built_in_and_plugin_commands(swirl, args):
     assert result.stderr == ""
 
 
-def test_help_imports_nothing_heavy(tmp_path):
-    code = (
-        "import sys; from deformcli.cli import main; main(['--help']);"
-        "heavy = {'torch', 'cv2', 'facenet_pytorch', 'huggingface_hub', 'click'} & set(sys.modules);"
-        "sys.exit(f'imported: {heavy}' if heavy else 0)"
-    )
+def python(tmp_path, code: str) -> None:
+    """Run `code` in a process of its own, with every installed plugin."""
     environment = clean_environment(tmp_path)
-    del environment["DEFORM_LOAD_PLUGINS"]  # with every installed plugin
+    del environment["DEFORM_LOAD_PLUGINS"]
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_light_commands_import_nothing_heavy(tmp_path):
+    commands = "(['--help'], ['--version'], ['plugins', 'list'], ['weights', 'list'], ['config', 'show'])"
+    python(
+        tmp_path,
+        f"import sys; from deformcli.cli import main; assert not any(main(command) for command in {commands});"
+        "heavy = {'torch', 'cv2', 'facenet_pytorch', 'huggingface_hub', 'click'} & set(sys.modules);"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)",
+    )
+
+
+def test_detector_leaves_the_rest_of_its_package_alone(tmp_path):
+    python(
+        tmp_path,
+        "import sys; from deform_frontalize.face_crop import FaceDetector; FaceDetector();"
+        "assert not [name for name in sys.modules if name.startswith(('facenet_pytorch', 'requests'))];"
+        "import facenet_pytorch; facenet_pytorch.InceptionResnetV1; FaceDetector()",
+    )
 
 
 def test_plugin_command_runs_and_its_return_value_is_no_exit_code(swirl):

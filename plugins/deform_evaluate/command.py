@@ -11,7 +11,6 @@ import typer
 
 from deformcli import options, registry
 from deformcli.errors import UsageError
-from deformcli.weights import resolve_weights
 
 if TYPE_CHECKING:
     from deformcli.engine.evaluator import Row
@@ -45,6 +44,7 @@ def evaluate(
     from deformcli.engine.device import choose_device
     from deformcli.engine.evaluator import evaluate as run
     from deformcli.metrics import LOWER_IS_BETTER, METRICS
+    from deformcli.weights import resolve_weights
 
     names, known = metrics.split(","), {**registry.metrics(), **METRICS}
     if not set(names) <= set(known):

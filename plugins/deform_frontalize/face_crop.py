@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,9 +36,7 @@ class FaceDetector:
     """MTCNN (Zhang et al. 2016) from facenet-pytorch, whose weights come with that package."""
 
     def __init__(self, device: str = "cpu") -> None:
-        from facenet_pytorch.models.mtcnn import MTCNN
-
-        self.network = MTCNN(keep_all=True, device=device)
+        self.network = _mtcnn_class()(keep_all=True, device=device)
 
     def find(self, rgb: np.ndarray) -> list[Face]:
         """Faces in a picture (H, W, 3) uint8, largest first."""
@@ -47,6 +47,20 @@ class FaceDetector:
             return []
         faces = [Face(*map(float, box), float(score)) for box, score in zip(boxes, scores, strict=True)]
         return sorted(faces, key=lambda face: -face.area)
+
+
+def _mtcnn_class() -> type:
+    """facenet-pytorch's MTCNN alone: the package's own __init__ imports an HTTP client, a trainer and more."""
+    name = "facenet_pytorch"
+    spec = importlib.util.find_spec(name)
+    if spec is None or name in sys.modules:
+        return importlib.import_module(f"{name}.models.mtcnn").MTCNN
+    sys.modules[name] = importlib.util.module_from_spec(spec)  # the package, its __init__ not run
+    try:
+        return importlib.import_module(f"{name}.models.mtcnn").MTCNN
+    finally:
+        for module in [module for module in sys.modules if module.partition(".")[0] == name]:
+            del sys.modules[module]  # whoever imports the package gets it whole
 
 
 def largest(faces: Sequence[Face], name: str) -> Face:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import secrets
 import shutil
 import tarfile
 import tempfile
@@ -22,7 +21,7 @@ SUMS, SUFFIX = "SHA256SUMS", ".safetensors"
 def write_archive(path: Path, files: Mapping[str, Path]) -> None:
     """Put verified files (by id) into a tar, which is there whole or not at all. Raises OSError."""
     sums = "".join(f"{file_sha256(file)}  {name}{SUFFIX}\n" for name, file in files.items()).encode()
-    beside = path.with_name(f".{secrets.token_hex(8)}.part")
+    beside = path.with_name(f".{os.urandom(8).hex()}.part")
     try:
         with tarfile.open(beside, "w") as tar:
             tar.addfile(_member(SUMS, len(sums)), io.BytesIO(sums))

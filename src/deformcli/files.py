@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 
 from .errors import UsageError
@@ -42,7 +41,7 @@ def write_atomic(path: Path, data: bytes) -> None:
         OSError: the folder or the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{secrets.token_hex(8)}.part")  # no longer than a file name may be
+    beside = path.with_name(f".{os.urandom(8).hex()}.part")  # no longer than a file name may be
     try:
         beside.write_bytes(data)
         os.replace(beside, path)

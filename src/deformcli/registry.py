@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Any, Literal
 
 import pluggy
@@ -81,7 +81,7 @@ class Registry:
 
     def add_commands(self, app: typer.Typer) -> None:
         """Let every plugin add its commands to `app`; one that raises or takes an existing name adds none."""
-        taken = set(_commands(app))
+        taken = {*(str(one.name) for one in app.registered_commands), *(str(one.name) for one in app.registered_groups)}
         for name, plugin in self.manager.list_name_plugin():
             own = typer.Typer()
             try:
@@ -213,7 +213,8 @@ def _alone(plugin: object) -> pluggy.PluginManager:
 
 
 def _unknown_hooks(plugin: object) -> list[str]:
-    marked = (name for name in dir(plugin) if _new_manager().parse_hookimpl_opts(plugin, name) is not None)
+    manager = _new_manager()
+    marked = (name for name in dir(plugin) if manager.parse_hookimpl_opts(plugin, name) is not None)
     return [name for name in marked if not hasattr(hookspecs, name)]
 
 
@@ -238,6 +239,11 @@ def _names(text: str) -> set[str]:
 
 
 def _record(entry_point: EntryPoint, status: Status, *, error: str = "", hooks: tuple[str, ...] = ()) -> PluginRecord:
-    dist = entry_point.dist
-    name, version = (dist.name, dist.version) if dist else ("", "")
+    name, version = _name_and_version(entry_point.dist) if entry_point.dist else ("", "")
     return PluginRecord(entry_point.name, entry_point.value, name, version, status, error, hooks)
+
+
+@cache
+def _name_and_version(distribution: Distribution) -> tuple[str, str]:
+    about = distribution.metadata  # read from disk each time it is asked for
+    return about["Name"], about["Version"]

@@ -15,7 +15,6 @@ import typer
 
 from .. import __version__, registry
 from ..errors import DeformError, one_line
-from ..hub import cache_dir
 from ..options import Device, Json
 from .weights import find_file
 
@@ -105,6 +104,8 @@ def _self_test(device: Any) -> tuple[bool, str]:
 
 
 def _cache() -> Iterator[Check]:
+    from ..hub import cache_dir
+
     folder = cache_dir()
     size = sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir()) if folder.is_dir() else 0
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())

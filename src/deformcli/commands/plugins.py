@@ -13,7 +13,6 @@ import typer
 from .. import registry
 from ..errors import PluginError, UsageError, one_line
 from ..options import Json
-from ..weights import read_manifest, verified_file
 
 Check = tuple[str, bool, str]
 app = typer.Typer(help="Show the plugins, broken ones included.", invoke_without_command=True)
@@ -93,6 +92,8 @@ def _check(record: registry.PluginRecord) -> Iterator[Check]:
 
 
 def _check_hook(hook: str, implementation: Any) -> Iterator[Check]:
+    from ..weights import read_manifest, verified_file
+
     if hook == "register_commands":
         yield hook, True, ""  # they have been added, or the plugin would have been set aside
     elif hook == "doctor":
