@@ -100,7 +100,7 @@ def _laplacian(image: Tensor) -> Tensor:
 
 
 def _stencil(rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The Laplacian from packed `columns` to packed `rows`: the neighbours' indices (n, 4), the own index, the degree."""
+    """The Laplacian from packed `columns` to packed `rows`: neighbours' indices (n, 4), own index, degree."""
     count = int(columns.sum())
     number = torch.full(columns.shape, count, device=columns.device)
     number[columns] = torch.arange(count, device=columns.device)
