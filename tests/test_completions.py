@@ -24,7 +24,12 @@ ZEBRA = """
     def register_weights():
         return Path(__file__).with_name("zebra.toml")
 """
-LINES = {"deform fr": "frontalize", "deform train inp": "inpaint", "deform weights info zeb": "zebra-1"}
+LINES = {
+    "deform fr": "frontalize",
+    "deform train inp": "inpaint",
+    "deform weights info zeb": "zebra-1",
+    "deform frontalize --weights ": "zebra-1",  # alone: the others are for other tasks
+}
 
 
 @pytest.mark.parametrize(("what", "path"), [*COMPLETIONS.items(), ("man", MANUAL)])
@@ -48,7 +53,7 @@ def test_manual_has_every_command_option_and_exit_code():
 def environment(install_plugin, tmp_path) -> dict[str, str]:
     """Where `deform` is on the PATH, has the weights zebra-1, and breaks if it imports torch."""
     path = install_plugin("zebra", ZEBRA)
-    (tmp_path / "site" / "zebra.toml").write_text(toml("zebra-1"))
+    (tmp_path / "site" / "zebra.toml").write_text(toml("zebra-1", task="frontalize"))
     for heavy in ("torch", "cv2", "huggingface_hub"):
         (tmp_path / "site" / f"{heavy}.py").write_text("raise SystemExit('imported while completing')")
     (tmp_path / "bin").mkdir()

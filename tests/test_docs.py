@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
-from .conftest import ROOT
+import pytest
+import torch
+
+from deformcli.images import read_image
+from deformcli.manifest import CORE_MANIFEST, read_manifest
+
+from .conftest import ROOT, clean_environment
 
 DOCS = ROOT / "docs"
 SWIRL = ROOT / "examples" / "plugins" / "deform-swirl"
@@ -22,3 +32,48 @@ def test_the_tutorial_is_the_example():
     assert blocks(page, "python") == [
         (SWIRL / f"{name}.py").read_text("utf-8") for name in ("deform_swirl", "test_swirl")
     ]
+
+
+@pytest.mark.parametrize("page", ["method", "weights", "configuration"])
+def test_every_command_runs(page, tmp_path, monkeypatch):
+    """The sh blocks of a page, one after another in one shell, in a folder with what they name."""
+    script = "".join(blocks(DOCS / f"{page}.md", "sh"))
+    if re.search("^deform (frontalize|inpaint)", script, re.MULTILINE) and "frontalize-128" not in read_manifest(
+        CORE_MANIFEST
+    ):
+        pytest.skip("needs the bundled weights")
+    environment = clean_environment(tmp_path) | {"DEFORM_LOAD_PLUGINS": "frontalize,inpaint,train,evaluate"}
+    program = tmp_path / "bin" / "deform"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m deformcli "$@"\n')
+    program.chmod(0o755)
+    folder = tmp_path / "work"
+    shutil.copytree(ROOT / "examples", folder, ignore=shutil.ignore_patterns("plugins"))
+    torch.save({"features.0.weight": torch.zeros(3)}, folder / "vgg16.pth")
+    if page == "configuration":
+        (folder / "deform.toml").write_text(blocks(DOCS / "configuration.md", "toml")[0])
+    environment["PATH"] = f"{program.parent}:{environment['PATH']}"
+    done = subprocess.run(
+        ["sh", "-e", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr
+
+
+def test_manifest_of_the_page_is_one(tmp_path):
+    (tmp_path / "manifest.toml").write_text(blocks(DOCS / "weights.md", "toml")[0])
+    assert list(read_manifest(tmp_path / "manifest.toml")) == ["swirl-64"]
+
+
+def test_figures_are_what_the_tool_draws(tmp_path):
+    specification = importlib.util.spec_from_file_location("figures", DOCS / "figures.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    for drawn in module.figures(tmp_path):
+        committed = read_image(DOCS / "images" / drawn.name).rgb.astype(int)
+        assert abs(committed - read_image(drawn).rgb).mean() < 1, f"draw it anew: python docs/figures.py ({drawn.name})"
+
+
+def test_tests_that_reliability_names_are_there():
+    names = set(re.findall(r"`(tests/\S+?)`", (DOCS / "reliability.md").read_text("utf-8")))
+    assert names and all((ROOT / name).is_file() for name in names)

@@ -17,11 +17,12 @@ def recipe_names() -> list[str]:
     return sorted(recipes())
 
 
-def weights_ids() -> list[str]:
-    """What completes weights; a shell adds the files itself where none fits."""
+def weights_ids(context: typer.Context) -> list[str]:
+    """What completes weights, those of the command's task if there are any; a shell offers files where none fits."""
     from .manifest import manifest
 
-    return sorted(manifest())
+    entries = manifest().values()
+    return sorted([entry.id for entry in entries if entry.task == context.info_name] or (entry.id for entry in entries))
 
 
 Inputs = Annotated[list[str], typer.Argument(help="Files, folders or patterns such as 'photos/*.jpg'.")]
