@@ -28,7 +28,7 @@ LINES = {
     "deform fr": "frontalize",
     "deform train inp": "inpaint",
     "deform weights info zeb": "zebra-1",
-    "deform frontalize --weights ": "zebra-1",  # alone: the others are for other tasks
+    "deform frontalize --weights zeb": "zebra-1",
 }
 
 
@@ -84,6 +84,12 @@ def test_fish_completes(environment, line, completed):
     command = f"source {COMPLETIONS['fish']}; complete --do-complete '{line}'"
     done = subprocess.run(["fish", "-c", command], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split("\t")[0].strip() == completed
+
+
+def test_weights_of_the_commands_task_alone():
+    helpers = {"vgg-16", "mobilefacenet"}
+    assert helpers < set(options.weights_ids(SimpleNamespace(info_name="info")))
+    assert options.weights_ids(SimpleNamespace(info_name="perceptual")) == ["vgg-16"]
 
 
 class _terminal:
