@@ -8,8 +8,11 @@ import shutil
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
+
+from deformcli import options
 
 from .conftest import ROOT, clean_environment
 from .test_weights import toml
