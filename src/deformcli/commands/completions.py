@@ -53,7 +53,8 @@ def _manual(root: Any) -> Iterator[str]:
 
 
 def _exit_codes() -> dict[int, str]:
-    refusals = {kind.exit_code: _sentence(kind.__doc__) for kind in (DeformError, *DeformError.__subclasses__())}
+    kinds: list[type[DeformError]] = [DeformError, *DeformError.__subclasses__()]
+    refusals = {kind.exit_code: _sentence(kind.__doc__) for kind in kinds}
     return {0: "All done or skipped."} | refusals | {130: "Interrupted."}
 
 
