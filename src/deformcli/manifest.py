@@ -32,6 +32,7 @@ _SHAPES = {
     "revision": (_SHA1, "a commit: 40 lower-case hex digits"),
     "file": (_INSIDE, "a relative path that stays inside the repository"),
     "obtain": (_TEXT, "a text"),
+    "notes": (_TEXT, "a text"),
 }
 _ALWAYS = ("task", "arch", "source", "format", "licence", "trained_on", "status")
 _CHECKED = ("sha256", "size")
@@ -67,7 +68,9 @@ class WeightsEntry:
     """Bytes; 0 where unknown."""
     config: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    """What was measured, and on what."""
+    """What was measured, and on what; `summary` is one line of it."""
+    notes: str = ""
+    """How it was trained, by which commands and commit, and where it is known to fail."""
     package: str = ""
     """bundled: the package that `path` is in; empty: the folder of the manifest."""
     path: str = ""

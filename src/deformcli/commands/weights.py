@@ -44,8 +44,8 @@ def list_weights(as_json: Json = False) -> None:
         place = "here" if find_file(entry) else "not here"
         size = f"{entry.size / 1e6:.1f} MB" if entry.size else "-"
         typer.echo(f"{entry.id:<22} {entry.task:<11} {size:>9}  {place:<8}  {entry.status}; {entry.licence}")
-        if entry.metrics:
-            typer.echo(f"{'':<22} {_words(entry.metrics)}")
+        if summary := entry.metrics.get("summary"):
+            typer.echo(f"{'':<22} {summary}")
 
 
 @app.command()
