@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -57,21 +58,18 @@ def _below(target: Path, output: Path) -> Path:
     return (target.relative_to(output) if in_folder else Path(target.name)).with_suffix("")
 
 
+@dataclass
 class _Work:
     """One file after another; networks are loaded when the first is read."""
 
-    def __init__(
-        self,
-        weights: str,
-        device: str,
-        offline: bool,
-        aligned: bool,
-        warps: Mapping[Path, Path],
-        max_pixels: int,
-        quality: int | None,
-    ) -> None:
-        self.weights, self.device, self.offline, self.aligned = weights, device, offline, aligned
-        self.warps, self.max_pixels, self.quality = warps, max_pixels, quality
+    weights: str
+    device: str
+    offline: bool
+    aligned: bool
+    warps: Mapping[Path, Path]
+    """Target -> where its warp is to be shown."""
+    max_pixels: int
+    quality: int | None
 
     @cached_property
     def frontalizer(self) -> Frontalizer:

@@ -7,8 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from deformcli.engine.checkpoint import fill_network, load_generator
-from deformcli.engine.recipe import from_dict
+from deformcli.engine.recipe import build_generator
 
 from .networks import Frontalized, Generator, GeneratorConfig
 
@@ -23,10 +22,7 @@ class Frontalizer:
     @classmethod
     def from_weights(cls, path: Path, device: torch.device) -> Frontalizer:
         """Build the network a weights file describes. Raises WeightsError if it is not one of this task."""
-        state, config = load_generator(path, "frontalize")
-        generator = Generator(from_dict(GeneratorConfig, config))
-        fill_network(generator, state, path)
-        return cls(generator, device)
+        return cls(build_generator(Generator, GeneratorConfig, path, "frontalize"), device)
 
     @torch.inference_mode()
     def __call__(self, faces: Tensor) -> Frontalized:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -59,23 +60,18 @@ def mask_of(source: Path, masks: Path) -> Path:
     return found[0]
 
 
+@dataclass
 class _Work:
     """One file after another; networks are loaded when the first is read."""
 
-    def __init__(
-        self,
-        mask: Path,
-        invert: bool,
-        dilate: int,
-        weights: str,
-        device: str,
-        offline: bool,
-        max_pixels: int,
-        quality: int | None,
-    ) -> None:
-        self.mask, self.invert, self.dilate = mask, invert, dilate
-        self.weights, self.device, self.offline = weights, device, offline
-        self.max_pixels, self.quality = max_pixels, quality
+    mask: Path
+    invert: bool
+    dilate: int
+    weights: str
+    device: str
+    offline: bool
+    max_pixels: int
+    quality: int | None
 
     @cached_property
     def inpainter(self) -> Inpainter:

@@ -11,8 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deformcli.engine.checkpoint import fill_network, load_generator
-from deformcli.engine.recipe import from_dict
+from deformcli.engine.recipe import build_generator
 
 from .networks import Generator, GeneratorConfig
 
@@ -31,10 +30,7 @@ class Inpainter:
     @classmethod
     def from_weights(cls, path: Path, device: torch.device) -> Inpainter:
         """Build the network a weights file describes. Raises WeightsError if it is not one of this task."""
-        state, config = load_generator(path, "inpaint")
-        generator = Generator(from_dict(GeneratorConfig, config))
-        fill_network(generator, state, path)
-        return cls(generator, device)
+        return cls(build_generator(Generator, GeneratorConfig, path, "inpaint"), device)
 
     @torch.inference_mode()
     def __call__(self, image: Tensor, known: Tensor) -> Tensor:

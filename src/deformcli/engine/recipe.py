@@ -100,6 +100,14 @@ class Recipe(ABC):
         """Columns of the sample grid, as the generator makes them now: name -> (N, 3, S, S) in [-1, 1]."""
 
 
+def build_generator(build: Callable[[Any], nn.Module], config_type: type, path: Path, task: str) -> Any:
+    """The generator that an exported file describes. Raises WeightsError if it is none, of another task or version."""
+    state, config = load_generator(path, task)
+    generator = build(from_dict(config_type, config))
+    fill_network(generator, state, path)
+    return generator
+
+
 def check_size(size: int, multiple: int) -> None:
     """Raise UsageError unless the networks can halve pictures of this size as often as they do."""
     if size < multiple or size % multiple:
