@@ -9,10 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from deformcli.images import read_image
+from deformcli.images import read_image, write_image
 from deformcli.manifest import CORE_MANIFEST, read_manifest
 
 from .conftest import ROOT, clean_environment
@@ -34,7 +35,7 @@ def test_the_tutorial_is_the_example():
     ]
 
 
-@pytest.mark.parametrize("page", ["method", "weights", "configuration"])
+@pytest.mark.parametrize("page", ["method", "weights", "configuration", "own-data"])
 def test_every_command_runs(page, tmp_path, monkeypatch):
     """The sh blocks of a page, one after another in one shell, in a folder with what they name."""
     script = "".join(blocks(DOCS / f"{page}.md", "sh"))
@@ -50,6 +51,9 @@ def test_every_command_runs(page, tmp_path, monkeypatch):
     folder = tmp_path / "work"
     shutil.copytree(ROOT / "examples", folder, ignore=shutil.ignore_patterns("plugins"))
     torch.save({"features.0.weight": torch.zeros(3)}, folder / "vgg16.pth")
+    if page == "own-data":
+        _photos_with_meshes(folder / "photos")
+        (folder / "photos").with_name("portraits").symlink_to("photos")
     if page == "configuration":
         (folder / "deform.toml").write_text(blocks(DOCS / "configuration.md", "toml")[0])
     environment["PATH"] = f"{program.parent}:{environment['PATH']}"
@@ -58,6 +62,18 @@ def test_every_command_runs(page, tmp_path, monkeypatch):
     )
     assert done.returncode == 0, done.stderr
     assert "warning" not in done.stderr
+
+
+def _photos_with_meshes(folder: Path) -> None:
+    """Twenty pictures, some of them held out, and a made-up face mesh for each."""
+    rng, names = np.random.default_rng(0), [f"{number}.png" for number in range(20)]
+    points = rng.uniform((40, 40, -10), (90, 110, 10), (20, 468, 3))
+    for corners, x, y in (((33, 133), 50, 60), ((362, 263), 80, 60), ((61, 291), 65, 92)):
+        points[:, corners, :2] = np.array([[x - 5, y], [x + 5, y]])
+    for name in names:
+        write_image(rng.integers(0, 256, (130, 130, 3), np.uint8), folder / name)
+    angles, spread = np.zeros((20, 3)), np.zeros(20)
+    np.savez(folder / "facemesh.npz", name=names, points=points, yaw_pitch_roll_2d=angles, spread=spread)
 
 
 def test_manifest_of_the_page_is_one(tmp_path):
