@@ -123,8 +123,16 @@ def test_usage_error_is_two_lines_and_2(deform, args, cause, remedy):
     assert second == f"  fix: {remedy}"
 
 
+@pytest.fixture
+def interruptible():
+    """A shell's background jobs ignore Ctrl-C, and so do their children, unless it is caught here."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_interrupt_is_130(install_plugin, tmp_path):
+def test_interrupt_is_130(install_plugin, tmp_path, interruptible):
     path = install_plugin("swirl", SWIRL)
     environment = clean_environment(tmp_path) | {"PYTHONPATH": path, "DEFORM_LOAD_PLUGINS": "swirl"}
     command = [sys.executable, "-m", "deformcli", "swirl", "--mode", "sleep"]
