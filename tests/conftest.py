@@ -26,6 +26,18 @@ def shared() -> Path:
 
 
 @pytest.fixture
+def converted(tmp_path: Path) -> Callable[[Path], Path]:
+    """The tensors of a pickle as a .safetensors file, as `deform weights convert` makes it."""
+    from deformcli.pickles import convert
+
+    def make(source: Path) -> Path:
+        convert(source, tmp_path / f"{source.stem}.safetensors")
+        return tmp_path / f"{source.stem}.safetensors"
+
+    return make
+
+
+@pytest.fixture
 def deform(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`deform("weights", "list", DEFORM_DEBUG="1")` runs the tool in a process of its own, in an empty folder."""
     folder = tmp_path / "cwd"

@@ -61,8 +61,9 @@ def test_best_objective_of_frontalize(tiny_config, batch):
     same(terms, expected)
 
 
-def test_identity_is_judged_by_the_users_embedder(tiny_config, batch, shared):
-    settings = (f"identity_weights={shared}/weights/mobilefacenet_foamliu.pth", "losses.cosine_identity=0.5")
+def test_identity_is_judged_by_the_users_embedder(tiny_config, batch, shared, converted):
+    weights = converted(shared / "weights" / "mobilefacenet_foamliu.pth")
+    settings = (f"identity_weights={weights}", "losses.cosine_identity=0.5")
     recipe = FrontalizeRecipe(tiny_config("frontalize", "fw-gap", *settings))
     terms, made = recipe.generator_losses(batch, 0)
     views = [losses.face_view(image[:1]) for image in (made.output, batch["target"])]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import shorten
 
-import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from deformcli.errors import WeightsError, one_line
+from deformcli.weights import resolve_weights
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -21,19 +22,14 @@ def _normalise(image: Tensor) -> Tensor:
 
 
 def load_frozen(network: nn.Module, path: Path) -> nn.Module:
-    """Load a state dict (safetensors, or a tensors-only .pth) into `network`, in eval mode, without gradients.
+    """Load a .safetensors file into `network`, in eval mode, without gradients.
 
     Raises:
-        WeightsError: the file is missing, is not a state dict, or belongs to another network.
+        WeightsError: the file is missing, a pickle, or belongs to another network.
     """
+    resolved = resolve_weights(path)
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict(state)
+        network.load_state_dict(load_file(resolved))
     except Exception as error:  # each loader has its own exceptions; all mean the same to the user
         name, reason = type(network).__name__, shorten(one_line(error), 160)
         raise WeightsError(f"{path}: not the weights of {name} ({reason})", f"name a file of {name} weights") from error
