@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deformcli.models.gated import GatedUNet
+from deformcli.models.resolution import run_folded, run_smooth
 from deformcli.models.unet import UNet
-from deformcli.warp import backward_warp, forward_warp, mesh_grid
+from deformcli.warp import SAMPLERS, mesh_grid
 from deformcli.warp.fill import pyramid_fill
 
 
@@ -60,17 +61,15 @@ class Generator(nn.Module):
             warped, known = soft_warp(image.float(), flow, visibility, self.config)
             output = self._compose(warped, known, mesh)
         else:
-            warped, coverage = sample(image.float(), flow, self.config.sampler)
+            warped, coverage = SAMPLERS[self.config.sampler](image.float(), flow)
             known = (coverage > 0).float()
-            output = self._inpaint(torch.cat([warped, 1 - known, mesh], 1)).tanh()
+            output = run_folded(self.inpainter, torch.cat([warped, 1 - known, mesh], 1), self.config.unshuffle).tanh()
         return Frontalized(flow, visibility, warped, known, output)
 
     def regress(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
         """The warp field alone: flow (N, 2, H, W) in pixels, and visibility logits (N, 1, H, W) if configured."""
-        inputs = F.pixel_unshuffle(torch.cat([image, _mesh_like(image)], 1), self.config.unshuffle)
-        regressed = self.regressor(inputs).float()
-        if self.config.unshuffle > 1:  # a flow is smooth: interpolated, not shuffled
-            regressed = F.interpolate(regressed, image.shape[2:], mode="bilinear", align_corners=False)
+        inputs = torch.cat([image, _mesh_like(image)], 1)
+        regressed = run_smooth(self.regressor, inputs, self.config.unshuffle)
         return regressed[:, :2] * (image.shape[-1] / 4), regressed[:, 2:] if self.config.visibility else None
 
     def _compose(self, warped: Tensor, known: Tensor, mesh: Tensor) -> Tensor:
@@ -80,20 +79,11 @@ class Generator(nn.Module):
         fill = pyramid_fill(known * warped + (1 - known) * mirrored, (both > 0.5).to(both.dtype))
         base = known * warped + (1 - known) * fill
         inputs = torch.cat([base, known, mirrored, mirrored_known, mesh], 1)
-        return base + self._inpaint(inputs)
-
-    def _inpaint(self, inputs: Tensor) -> Tensor:
-        factor = self.config.unshuffle
-        return F.pixel_shuffle(self.inpainter(F.pixel_unshuffle(inputs, factor)), factor).float()
+        return base + run_folded(self.inpainter, inputs, self.config.unshuffle)
 
 
 def _mesh_like(image: Tensor) -> Tensor:
     return mesh_grid(*image.shape[2:], device=image.device, dtype=image.dtype).expand(image.shape[0], -1, -1, -1)
-
-
-def sample(image: Tensor, flow: Tensor, sampler: str) -> tuple[Tensor, Tensor]:
-    """Warp with the sampler of the config: "forward" or "backward"."""
-    return (forward_warp if sampler == "forward" else backward_warp)(image, flow)
 
 
 def soft_warp(image: Tensor, flow: Tensor, visibility: Tensor | None, config: GeneratorConfig) -> tuple[Tensor, Tensor]:
@@ -108,7 +98,7 @@ def soft_warp(image: Tensor, flow: Tensor, visibility: Tensor | None, config: Ge
         size = [side * factor for side in image.shape[2:]]
         layers = F.interpolate(layers, size, mode="bilinear", align_corners=False)
         flow = F.interpolate(flow, size, mode="bilinear", align_corners=False) * factor
-    moved, coverage = sample(layers, flow, config.sampler)
+    moved, coverage = SAMPLERS[config.sampler](layers, flow)
     moved = F.avg_pool2d(moved * coverage.clamp(max=1), factor)  # a cell counts once, however often it was hit
     around = F.avg_pool2d(moved, 3, 1, 1, count_include_pad=False)
     layers = moved + 0.1 * around  # the gaps of a stretched surface take the colour around them

@@ -14,9 +14,10 @@ from torch.utils.data import Dataset
 
 from deformcli import losses
 from deformcli.data.rotated import RotatedPhotos
+from deformcli.engine.judges import build_judges, fooling_terms, judging_terms
 from deformcli.engine.recipe import Batch, Recipe, TrainingConfig, check_size
 from deformcli.errors import UsageError
-from deformcli.models.discriminators import FacePatchDiscriminator, GapDiscriminator
+from deformcli.models.discriminators import FacePatchDiscriminator
 from deformcli.models.embedders import MobileFaceNet, load_frozen
 from deformcli.warp import flow_to_rgb
 
@@ -98,11 +99,7 @@ class FrontalizeRecipe(Recipe):
         torch.manual_seed(config.training.seed)
         self.config = config
         self.generator = Generator(config.generator)
-        self.discriminators = nn.ModuleDict()
-        if config.losses.adversarial:
-            self.discriminators["patch"] = FacePatchDiscriminator()
-        if config.losses.gap:
-            self.discriminators["gap"] = GapDiscriminator()
+        self.discriminators = build_judges(config.losses, FacePatchDiscriminator)
         self.embedder: nn.Module | None = None
         if (config.losses.identity or config.losses.cosine_identity) and config.identity_weights:
             self.embedder = load_frozen(MobileFaceNet(), Path(config.identity_weights))
@@ -130,7 +127,7 @@ class FrontalizeRecipe(Recipe):
         if self.embedder is not None:
             terms |= self._identity(made.output, target)
         if step >= self.config.training.adversarial_from:
-            terms |= self._fooling(made)
+            terms |= fooling_terms(self.discriminators, weights, made.output, made.known, losses.fooling_loss)
         return terms, made
 
     def _warp_terms(self, batch: Batch, flow: Tensor, visibility: Tensor | None) -> dict[str, Tensor]:
@@ -155,24 +152,8 @@ class FrontalizeRecipe(Recipe):
             terms["cosine_identity"] = weights.cosine_identity * losses.cosine_identity_loss(found, wanted)
         return terms
 
-    def _fooling(self, made: Frontalized) -> dict[str, Tensor]:
-        weights, terms = self.config.losses, {}
-        if "patch" in self.discriminators:
-            judgement = self.discriminators["patch"](made.output).float()
-            terms["adversarial"] = weights.adversarial * losses.fooling_loss(judgement)
-        if "gap" in self.discriminators:
-            guess = self.discriminators["gap"](made.output).float()
-            terms["gap"] = weights.gap * losses.gap_fooling_loss(guess, made.known.detach())
-        return terms
-
     def discriminator_losses(self, batch: Batch, made: Frontalized) -> dict[str, Tensor]:
-        output, terms = made.output.detach(), {}
-        if "patch" in self.discriminators:
-            judge = self.discriminators["patch"]
-            terms["patch_loss"] = losses.real_fake_loss(judge(batch["target"]).float(), judge(output).float())
-        if "gap" in self.discriminators:
-            terms["gap_loss"] = losses.gap_loss(self.discriminators["gap"](output).float(), made.known.detach())
-        return terms
+        return judging_terms(self.discriminators, batch["target"], made.output, made.known, losses.real_fake_loss)
 
     def predict(self, batch: Batch) -> Tensor:
         return self.generator(batch["image"]).output.clamp(-1, 1)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deformcli.models.gated import GatedUNet
 from deformcli.models.hourglass import ResidualHourglass
-from deformcli.warp import backward_warp, forward_warp, nearest_fill, smooth_fill
+from deformcli.models.resolution import run_folded, run_smooth
+from deformcli.warp import SAMPLERS, nearest_fill, smooth_fill
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,13 @@ class Generator(nn.Module):
 
     def forward(self, image: Tensor, known: Tensor) -> Inpainted:
         if self.config.architecture == "gated":
-            output = self._run(self.gated, torch.cat([image * known, known], 1)).float().tanh()
+            output = run_folded(self.gated, torch.cat([image * known, known], 1), self.config.unshuffle).tanh()
             return Inpainted(None, None, None, output)
         base = smooth_fill(image, known) if self.config.smooth else image * known
         flows = self._flows(base, known)
         candidates = torch.cat([self._fixed_candidates(base, known), self._warps(base, flows)], 1)
-        merged = self._run(self.merger, torch.cat([candidates.flatten(1, 2), known], 1)).float()
+        inputs = torch.cat([candidates.flatten(1, 2), known], 1)
+        merged = run_folded(self.merger, inputs, self.config.unshuffle)
 
         count = candidates.shape[1]
         logits = merged[:, :count]
@@ -79,9 +80,7 @@ class Generator(nn.Module):
         return Inpainted(flows, candidates, mixture, output)
 
     def _flows(self, base: Tensor, known: Tensor) -> Tensor:
-        regressed = self.regressor(F.pixel_unshuffle(torch.cat([base, known], 1), self.config.unshuffle)).float()
-        if self.config.unshuffle > 1:  # a flow is smooth: interpolated, not shuffled
-            regressed = F.interpolate(regressed, base.shape[2:], mode="bilinear", align_corners=False)
+        regressed = run_smooth(self.regressor, torch.cat([base, known], 1), self.config.unshuffle)
         return regressed.unflatten(1, (self.config.flows, 2)) * (base.shape[-1] / 8)  # (N, K, 2, H, W)
 
     def _fixed_candidates(self, base: Tensor, known: Tensor) -> Tensor:
@@ -93,12 +92,7 @@ class Generator(nn.Module):
         """K warps of the base with their holes filled: (N, K, 3, H, W)."""
         n, k = flows.shape[:2]
         sources = base.float().repeat_interleave(k, 0)
-        warp = forward_warp if self.config.sampler == "forward" else backward_warp
-        warped, coverage = warp(sources, flows.flatten(0, 1))
+        warped, coverage = SAMPLERS[self.config.sampler](sources, flows.flatten(0, 1))
         covered = (coverage > 0).to(warped.dtype)
         filled = covered * warped + (1 - covered) * sources if self.config.smooth else nearest_fill(warped, coverage)
         return filled.unflatten(0, (n, k))
-
-    def _run(self, network: nn.Module, x: Tensor) -> Tensor:
-        factor = self.config.unshuffle
-        return F.pixel_shuffle(network(F.pixel_unshuffle(x, factor)), factor)

@@ -14,10 +14,11 @@ from torch.utils.data import Dataset
 
 from deformcli import losses
 from deformcli.data.folder import MaskedFolder
+from deformcli.engine.judges import build_judges, fooling_terms, judging_terms
 from deformcli.engine.recipe import Batch, Recipe, TrainingConfig, check_size
 from deformcli.errors import UsageError
 from deformcli.images import to_tensor, to_uint8
-from deformcli.models.discriminators import GapDiscriminator, SpectralPatchDiscriminator
+from deformcli.models.discriminators import SpectralPatchDiscriminator
 from deformcli.models.embedders import VGG16Features, load_frozen
 from deformcli.warp import flow_to_rgb, smooth_fill
 
@@ -90,11 +91,7 @@ class InpaintRecipe(Recipe):
         torch.manual_seed(config.training.seed)
         self.config = config
         self.generator = Generator(config.generator)
-        self.discriminators = nn.ModuleDict()
-        if config.losses.adversarial:
-            self.discriminators["patch"] = SpectralPatchDiscriminator()
-        if config.losses.gap:
-            self.discriminators["gap"] = GapDiscriminator()
+        self.discriminators = build_judges(config.losses, SpectralPatchDiscriminator)
         self.vgg: nn.Module | None = None
         if (config.losses.content or config.losses.style) and config.perceptual_weights:
             self.vgg = load_frozen(VGG16Features(), Path(config.perceptual_weights))
@@ -121,7 +118,7 @@ class InpaintRecipe(Recipe):
         if self.vgg is not None:
             terms |= self._perceptual(made.output, image)
         if step >= self.config.training.adversarial_from:
-            terms |= self._fooling(made, known)
+            terms |= fooling_terms(self.discriminators, weights, made.output, known, losses.least_squares_fooling_loss)
         return terms, made
 
     def _perceptual(self, output: Tensor, image: Tensor) -> dict[str, Tensor]:
@@ -134,25 +131,10 @@ class InpaintRecipe(Recipe):
             "style": weights.style * losses.style_loss(features, wanted, pixels),
         }
 
-    def _fooling(self, made: Inpainted, known: Tensor) -> dict[str, Tensor]:
-        weights, terms = self.config.losses, {}
-        if "patch" in self.discriminators:
-            judgement = self.discriminators["patch"](made.output).float()
-            terms["adversarial"] = weights.adversarial * losses.least_squares_fooling_loss(judgement)
-        if "gap" in self.discriminators:
-            guess = self.discriminators["gap"](made.output).float()
-            terms["gap"] = weights.gap * losses.gap_fooling_loss(guess, known)
-        return terms
-
     def discriminator_losses(self, batch: Batch, made: Inpainted) -> dict[str, Tensor]:
-        output, terms = made.output.detach(), {}
-        if "patch" in self.discriminators:
-            judge = self.discriminators["patch"]
-            real, fake = judge(batch["image"]).float(), judge(output).float()
-            terms["patch_loss"] = losses.least_squares_real_fake_loss(real, fake)
-        if "gap" in self.discriminators:
-            terms["gap_loss"] = losses.gap_loss(self.discriminators["gap"](output).float(), batch["known"])
-        return terms
+        return judging_terms(
+            self.discriminators, batch["image"], made.output, batch["known"], losses.least_squares_real_fake_loss
+        )
 
     def predict(self, batch: Batch) -> Tensor:
         output = self.generator(batch["image"] * batch["known"], batch["known"]).output.clamp(-1, 1)

@@ -121,7 +121,7 @@ def lay_out(picture: np.ndarray, points: np.ndarray) -> Head:
     depth = cv2.resize(depth.clip(SILHOUETTE_DEPTH - 6, 80), (CELLS, CELLS), interpolation=cv2.INTER_CUBIC)
     depth = cv2.GaussianBlur(depth, (0, 0), 6.0)  # the cheek's rim is too steep for the coarse grid
 
-    weight = _coverage_of(rims[1], 9.0).clip(0, 1)
+    weight = _coverage_of(rims[1], 9.0)
     return Head(
         torch.from_numpy(photo).permute(2, 0, 1).contiguous(),
         torch.from_numpy(depth).float(),

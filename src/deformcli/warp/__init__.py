@@ -5,4 +5,16 @@ from .fill import nearest_fill, smooth_fill
 from .flow import flow_to_rgb, mesh_grid, resize_flow
 from .forward import forward_warp
 
-__all__ = ["backward_warp", "flow_to_rgb", "forward_warp", "mesh_grid", "nearest_fill", "resize_flow", "smooth_fill"]
+SAMPLERS = {"forward": forward_warp, "backward": backward_warp}
+"""The interchangeable samplers of the ablations, by the name that configs call them."""
+
+__all__ = [
+    "SAMPLERS",
+    "backward_warp",
+    "flow_to_rgb",
+    "forward_warp",
+    "mesh_grid",
+    "nearest_fill",
+    "resize_flow",
+    "smooth_fill",
+]
