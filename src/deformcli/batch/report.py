@@ -1,0 +1,177 @@
+"""How every item fared: lines in the order of the plan as they end, a summary, and the exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Literal, TextIO
+
+import typer
+
+from ..errors import DeformError, PartialError
+from ..options import BatchOptions
+from .plan import Item
+
+Status = Literal["done", "skipped", "failed", "planned"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one item fared; a line of the report file."""
+
+    number: int
+    source: str
+    target: str
+    status: Status
+    outputs: Sequence[str] = ()
+    """The files that were written."""
+    seconds: float = 0.0
+    notes: Sequence[str] = ()
+    """Why it was skipped; what a dry run found."""
+    error: str = ""
+    remedy: str = ""
+    exit_code: int = 0
+
+    def deform_error(self) -> DeformError:
+        """What refused the item, as it was raised."""
+        kinds: list[type[DeformError]] = [*DeformError.__subclasses__(), DeformError]
+        kind = next(kind for kind in kinds if kind.exit_code == self.exit_code)
+        return kind(self.error, self.remedy)
+
+
+def outcome(item: Item, status: Status, **more: object) -> Outcome:
+    """The outcome of an item."""
+    return Outcome(item.number, str(item.source), str(item.target), status, **more)  # type: ignore[arg-type]
+
+
+def failure(item: Item, error: DeformError) -> Outcome:
+    """The outcome of an item that is refused."""
+    return outcome(item, "failed", error=error.cause, remedy=error.remedy, exit_code=error.exit_code)
+
+
+@dataclass
+class Report:
+    """Gets the outcomes as they come and tells them in the order of the plan."""
+
+    total: int
+    options: BatchOptions
+    lines: TextIO
+    advance: Callable[[], object]
+    order: deque[int]
+    """The items' numbers that are still to be told."""
+    counts: Counter[str] = field(default_factory=Counter)
+    outcomes: list[Outcome] = field(default_factory=list)
+    """All of them, if they are to be written as JSON at the end."""
+    first_failure: Outcome | None = None
+    interrupted: bool = False
+    to_stop: bool = False
+    """Whether a failure is to stop the run."""
+    started: float = field(default_factory=time.perf_counter)
+    _waiting: dict[int, Outcome] = field(default_factory=dict)
+
+    def add(self, new: Outcome) -> None:
+        """Take an outcome; tell all whose turn has come."""
+        self.advance()
+        self.to_stop |= new.status == "failed" and self.options.on_error == "stop"
+        self._waiting[new.number] = new
+        while self.order and self.order[0] in self._waiting:
+            self._tell(self._waiting.pop(self.order.popleft()))
+
+    def close(self) -> None:
+        """Tell what an interruption left waiting, and the summary."""
+        for number in sorted(self._waiting):
+            self._tell(self._waiting.pop(number))
+        self.lines.write(json.dumps({"summary": self.summary()}) + "\n")
+        if self.options.as_json:
+            typer.echo(json.dumps([asdict(told) for told in self.outcomes], indent=2))
+        if self.interrupted:
+            typer.echo(f"interrupted: {self.counts['failed']} failed, {self.said()}", err=True)
+
+    def summary(self) -> dict[str, object]:
+        """The counts, the seconds, and the exit code so far."""
+        counts = {status: self.counts[status] for status in ("done", "skipped", "failed", "planned")}
+        code = 130 if self.interrupted else error.exit_code if (error := self.error()) else 0
+        seconds = round(time.perf_counter() - self.started, 3)
+        return {"total": self.total, **counts, "left": self.left(), "seconds": seconds, "exit_code": code}
+
+    def error(self) -> DeformError | None:
+        """What ends the run: of one item its own error, of several how many failed."""
+        first, failed = self.first_failure, self.counts["failed"]
+        if first is None:
+            return None
+        if self.total == 1:
+            return first.deform_error()
+        return (PartialError if self.counts.total() > failed else DeformError)(
+            f"{failed} of {self.total} failed, {self.said()}", "a rerun takes up what is missing"
+        )
+
+    def left(self) -> int:
+        """How many items were not begun."""
+        return self.total - self.counts.total()
+
+    def said(self) -> str:
+        """The counts in words, but for the failures."""
+        said = f"{self.counts['done']} done, {self.counts['skipped']} skipped"
+        return said + f", {self.left()} left" * (self.left() > 0)
+
+    def _tell(self, told: Outcome) -> None:
+        self.counts[told.status] += 1
+        self.lines.write(json.dumps(asdict(told)) + "\n")
+        if self.options.as_json:
+            self.outcomes.append(told)
+        if told.status == "planned" and not self.options.as_json:
+            typer.echo(f"planned: {told.source} -> {told.target}", err=True)
+            for note in told.notes:
+                typer.echo(f"  {note}", err=True)
+        if told.status == "skipped" and told.notes:
+            typer.echo(f"skipped: {told.source}: {'; '.join(told.notes)}", err=True)
+        if told.status == "failed":
+            self.first_failure = self.first_failure or told
+            if self.total > 1:
+                typer.echo(f"failed: {told.source}: {told.error}", err=True)
+
+
+@contextmanager
+def reporting(items: Sequence[Item], options: BatchOptions) -> Iterator[Report]:
+    """A report on the items, with its file and a progress bar; closed at the end, whatever happens.
+
+    Raises:
+        DeformError: the report file cannot be written.
+    """
+    with ExitStack() as stack:
+        lines = stack.enter_context(_report_file(options.report))
+        advance = stack.enter_context(_bar(len(items), not options.no_progress))
+        report = Report(len(items), options, lines, advance, deque(item.number for item in items))
+        try:
+            yield report
+        except KeyboardInterrupt:
+            report.interrupted = True
+            raise
+        finally:
+            report.close()
+
+
+def _report_file(path: str | None) -> TextIO:
+    try:  # by line: an interrupted run leaves what it knows
+        return open(path or os.devnull, "w", encoding="utf-8", buffering=1)
+    except OSError as error:
+        raise DeformError(f"the report {path} cannot be written: {error.strerror or error}", "move it") from error
+
+
+@contextmanager
+def _bar(total: int, wanted: bool) -> Iterator[Callable[[], object]]:
+    if not wanted or total < 2 or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda: bar.advance(task)

@@ -1,0 +1,91 @@
+"""A whole batch: plan, work, report, exit code."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import UsageError
+from ..options import BatchOptions
+from .plan import Item, plan
+from .report import Outcome, Report, outcome, reporting
+from .task import Task
+
+
+def run(options: BatchOptions, task: Task) -> Report:
+    """Plan, make and report every picture: the whole work of a command.
+
+    Raises:
+        PartialError: some items failed. DeformError: all did. With one item: its own error; or what `plan` refuses.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM; what was in hand is written and reported.
+    """
+    _check_stdout(options)
+    items = plan(options)
+    todo = [item for item in items if not item.skipped]
+    with reporting(items, options) as report:
+        for item in items:
+            if item.skipped:
+                report.add(outcome(item, "skipped"))
+        if todo and (task.preview if options.dry_run else options.executor == "local"):
+            task.load()
+        with _interruptible() as interrupted:
+            planned = frozenset(item.target for item in items)
+            for new in _outcomes(todo, task, options, planned, lambda: interrupted.is_set() or report.to_stop):
+                report.add(new)
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+    if error := report.error():
+        raise error
+    return report
+
+
+def _outcomes(
+    todo: Sequence[Item],
+    task: Task,
+    options: BatchOptions,
+    planned: frozenset[Path],
+    stopped: Callable[[], bool],
+) -> Iterator[Outcome]:
+    from .pipeline import preview, work_through  # late: they need Pillow, and a plan may end the run
+
+    if options.dry_run:
+        return preview(todo, task, options)
+    if options.executor == "ray" and todo:
+        from .cluster import work_on_cluster
+
+        return work_on_cluster(todo, task, options, planned, stopped)
+    return work_through(todo, task, options, planned, stopped)
+
+
+def _check_stdout(options: BatchOptions) -> None:
+    if options.output != "-":
+        return
+    if options.as_json:
+        raise UsageError("stdout cannot have the picture and JSON", "write the picture to a file, or use --report FILE")
+    if sys.stdout.isatty() and not options.dry_run:
+        raise UsageError("stdout is a terminal, not a place for a picture", "send it into a file: -o - > FILE")
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C or SIGTERM sets; the second interrupts at once."""
+    interrupted = threading.Event()
+
+    def handle(number: int, frame: object) -> None:
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        interrupted.set()
+
+    kinds = [signal.SIGINT, signal.SIGTERM] if threading.current_thread() is threading.main_thread() else []
+    before = {kind: signal.getsignal(kind) for kind in kinds if signal.getsignal(kind) is not signal.SIG_IGN}
+    try:
+        for kind in before:
+            signal.signal(kind, handle)
+        yield interrupted
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)

@@ -1,0 +1,131 @@
+"""A command in a process of its own: pipes, lists on stdin, signals, odd names."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ..conftest import clean_environment
+
+NEGATIVE = """
+    import time
+    import deformcli
+    from deformcli import options
+
+    @deformcli.hookimpl
+    def register_commands(app):
+        app.command()(negative)
+
+    @options.spread
+    def negative(files: options.BatchOptions, wait: float = 0):
+        from deformcli.batch import Function, run
+
+        def inverted(pictures):
+            time.sleep(wait)
+            return [one.replaced(one.rgb.max() - one.rgb) for one in pictures]
+        run(files, Function(inverted))
+"""
+RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+PNG, JPEG = io.BytesIO(), io.BytesIO()
+Image.fromarray(RGB).save(PNG, "PNG"), Image.fromarray(RGB).save(JPEG, "JPEG")
+
+
+@pytest.fixture
+def negative(install_plugin, tmp_path, monkeypatch):
+    """`negative("-", "-o", "-", input=b"...")` runs the command in an empty folder; the completed process, in bytes."""
+    monkeypatch.chdir(tmp_path)
+    path = install_plugin("negative", NEGATIVE)
+    environment = clean_environment(tmp_path) | {"PYTHONPATH": path, "DEFORM_LOAD_PLUGINS": "negative"}
+    command = [sys.executable, "-m", "deformcli", "negative"]
+
+    def run(*args: str, start=subprocess.run, **more):
+        if start is subprocess.run:
+            more = {"capture_output": True, "timeout": 120, "check": False} | more
+        return start([*command, *args], env=environment, **more)
+
+    return run
+
+
+@pytest.mark.parametrize(("data", "kind"), [(PNG.getvalue(), "PNG"), (JPEG.getvalue(), "JPEG")])
+def test_through_a_pipe(negative, data, kind):
+    ended = negative("-", "-o", "-", input=data)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    with Image.open(io.BytesIO(ended.stdout)) as image:
+        assert image.format == kind and image.size == (9, 6)
+    webp = negative("-", "-o", "-", "--format", "webp", input=data)
+    assert Image.open(io.BytesIO(webp.stdout)).format == "WEBP"
+
+
+def test_pipe_without_a_picture(negative):
+    ended = negative("-", "-o", "-", input=b"")
+    assert (ended.returncode, ended.stdout) == (2, b"")
+    assert ended.stderr.startswith(b"error: stdin is not a picture\n")
+
+
+def test_reader_that_is_gone(negative):
+    Path("a.png").write_bytes(PNG.getvalue())
+    read, write = os.pipe()
+    os.close(read)
+    ended = negative("a.png", "-o", "-", stdout=write, stderr=subprocess.PIPE, capture_output=False)
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+def test_list_on_stdin_and_odd_names(negative):
+    names = ["füße/日本 語.png", "sp ace/-o.png", "n" * 200 + "/" + "m" * 240 + ".png"]
+    if sys.platform == "linux":
+        names.append(os.fsdecode(b"\xff\xfe.png"))
+    for name in names:
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_bytes(PNG.getvalue())
+    listed = b"\0".join(map(os.fsencode, names))
+    ended = negative("--files-from", "-", "-o", "out", "--report", "r.jsonl", input=listed)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+    assert all((Path("out") / name).is_file() for name in names)
+    assert json.loads(Path("r.jsonl").read_text().splitlines()[-1])["summary"]["done"] == len(names)
+
+
+def test_ctrl_c(negative):
+    Path("in").mkdir()
+    for number in range(40):
+        Path(f"in/{number:02}.png").write_bytes(PNG.getvalue())
+    args = ("in", "-o", "out", "--wait", "0.3", "--batch-size", "2", "--report", "r.jsonl")
+    process = negative(*args, start=subprocess.Popen, stderr=subprocess.PIPE, start_new_session=True)
+    end = time.monotonic() + 60
+    while not list(Path(".").glob("out/*.png")):
+        assert time.monotonic() < end and process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, words = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert words.startswith(b"interrupted: 0 failed, ") and words.count(b"\n") == 1
+    lines = [json.loads(line) for line in Path("r.jsonl").read_text().splitlines()]
+    done = sorted(item["target"] for item in lines[:-1])
+    assert done == sorted(str(path) for path in Path("out").iterdir())
+    assert 0 < lines[-1]["summary"]["left"] == 40 - len(done)
+    assert negative("in", "-o", "out").returncode == 0
+    assert len(list(Path("out").iterdir())) == 40
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_folder_that_becomes_unwritable(negative):
+    Path("in").mkdir(), Path("out").mkdir()
+    for number in range(20):
+        Path(f"in/{number:02}.png").write_bytes(PNG.getvalue())
+    process = negative("in", "-o", "out", "--wait", "0.2", "--batch-size", "2", start=subprocess.Popen)
+    while not list(Path("out").glob("*.png")):
+        time.sleep(0.02)
+    Path("out").chmod(0o500)
+    assert process.wait(60) == 3
+    Path("out").chmod(0o700)
+    assert 0 < len(list(Path("out").iterdir())) < 20
