@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from deformcli.data.masks import WIDTHS, stroke_known
+from deformcli.data.masks import WIDTHS, mask_names, open_masks, stroke_known
+from deformcli.errors import UsageError
 
 SEEDS = range(60)
 
@@ -51,3 +52,79 @@ def test_widths_grow_with_the_picture():
         np.mean([widest(stroke_known(np.random.default_rng(s), size, "thick")) for s in SEEDS]) for size in (64, 256)
     ]
     assert 3 < widths[1] / widths[0] < 5
+
+
+@pytest.mark.parametrize("kind", ["strokes:thin", "strokes:thick"])
+@pytest.mark.parametrize(("option", "least", "most"), [("0.2-0.3", 0.2, 0.3), ("0.4", 0.4, 0.4)])
+def test_share_of_holes_is_what_was_asked_for(kind, option, least, most):
+    (masks,) = open_masks([f"{kind}?holes={option}"], "train")
+    holes = [1 - masks.draw(np.random.default_rng(seed), 128).mean() for seed in range(20)]
+    assert min(holes) >= least
+    assert np.median(holes) <= most + 0.05
+
+
+def test_strokes_stand_for_both_kinds():
+    for split in ("train", "test"):
+        both = open_masks(["strokes"], split)
+        assert [masks.name for masks in both] == mask_names(["strokes"]) == ["thin", "thick"]
+        drawn = [masks.draw(np.random.default_rng(3), 64) for masks in both]
+        assert all(
+            (drawn[i] == stroke_known(np.random.default_rng(3), 64, kind)).all() for i, kind in enumerate(WIDTHS)
+        )
+
+
+def write_mask(path, holes: slice) -> None:
+    """64 x 48 pixels, white in the columns of `holes`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mask = np.zeros((48, 64), np.uint8)
+    mask[:, holes] = 255
+    cv2.imwrite(str(path), mask)
+
+
+def test_masks_of_a_folder_are_white_where_to_fill(tmp_path):
+    write_mask(tmp_path / "holes/a.png", slice(8, 32))
+    (masks,) = open_masks([f"folder:{tmp_path}/holes"], "test")
+    known = masks.draw(np.random.default_rng(0), 24)
+    assert (known[:, :12] == 0).all()  # the centred square begins at column 8
+    assert (known[:, 12:] == 1).all()
+    assert masks.name == "holes"
+
+
+def test_masks_of_qd_imd_are_black_where_to_fill(tmp_path):
+    """Its generator draws strokes as False into pictures of one bit; train and test are folders."""
+    write_mask(tmp_path / "train/00000_train.png", slice(0, 32))
+    write_mask(tmp_path / "test/00000_test.png", slice(32, 64))
+    for split, holes in (("train", slice(24, 48)), ("test", slice(0, 24))):
+        (masks,) = open_masks([f"qd-imd:{tmp_path}"], split)
+        known = masks.draw(np.random.default_rng(0), 48)
+        assert (known[:, holes] == 0).all()
+        assert known.mean() == 0.5
+
+
+def test_files_are_drawn_by_the_seed_and_damaged_ones_are_passed_over(tmp_path, capfd):
+    for number in range(6):
+        write_mask(tmp_path / f"{number}.png", slice(0, 8 * number + 12))
+    (tmp_path / "3.png").write_bytes(b"damaged")
+    (masks,) = open_masks([f"folder:{tmp_path}"], "train")
+    known = {masks.draw(np.random.default_rng(seed), 48).mean() for seed in range(40)}
+    assert len(known) == 5
+    assert "3.png" in capfd.readouterr().err
+    assert (masks.draw(np.random.default_rng(5), 48) == masks.draw(np.random.default_rng(5), 48)).all()
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("dots", "no such masks"),
+        ("strokes:wide", "no such masks"),
+        ("folder:", "no such masks"),
+        ("strokes?holes=most", "no share of holes"),
+        ("strokes?holes=0.5-0.1", "no share of holes"),
+        ("strokes?width=0.5", "no share of holes"),
+        ("folder:nowhere", "no masks there"),
+        ("qd-imd:nowhere", "nowhere/train: no masks there"),
+    ],
+)
+def test_what_are_no_masks(spec, words):
+    with pytest.raises(UsageError, match=words):
+        open_masks([spec], "train")

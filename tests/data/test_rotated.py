@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from deformcli.data import rotated
-from deformcli.data.folder import read_rgb
-from deformcli.data.rotated import CROP, EYES, Head, Pair, RotatedPhotos, lay_out, make_pair, turn
+from deformcli.data.files import read_picture
+from deformcli.data.pairs import FacePairs, flip
+from deformcli.data.rotated import CROP, EYES, Head, RotatedPhotos, lay_out, make_pair, turn
+from deformcli.data.sources import Pair, Source
 from deformcli.errors import UsageError
 from deformcli.warp import forward_warp
 
@@ -20,7 +22,7 @@ def head(request, shared) -> Head:
     root, _, name = request.param.partition("/")
     data = np.load(shared / "data" / root / "facemesh.npz", allow_pickle=False)
     points = data["points"][list(map(str, data["name"])).index(name)].astype(np.float64)
-    return lay_out(read_rgb(shared / "data" / root / name), points)
+    return lay_out(read_picture(shared / "data" / root / name), points)
 
 
 def moved(pair: Pair) -> tuple[torch.Tensor, torch.Tensor]:
@@ -96,7 +98,7 @@ def test_eyes_lie_a_third_down(head):
 
 def test_flip_mirrors_everything(head):
     pair = make_pair(head, 25, 5, 3, 64, None)
-    flipped = rotated._flip(pair)
+    flipped = flip(pair)
     assert torch.equal(flipped.image, pair.image.flip(-1))
     assert torch.equal(flipped.flow[0], -pair.flow[0].flip(-1))
     assert torch.equal(flipped.flow[1], pair.flow[1].flip(-1))
@@ -107,13 +109,17 @@ def test_flip_mirrors_everything(head):
 
 @pytest.fixture(scope="module")
 def make_data(shared):
-    return lambda split, seed=0, length=0: RotatedPhotos([shared / "data/london"], 64, split, seed, length)
+    def make(split: str, seed: int = 0, length: int = 0) -> FacePairs:
+        data = RotatedPhotos(str(shared / "data/london"), split)
+        return FacePairs([Source("london", data)], 64, split, seed, length, max_yaw=75)
+
+    return make
 
 
 def test_item(make_data):
     item = make_data("train", length=10)[3]
-    channels = {"image": 3, "target": 3, "flow": 2, "seen": 1, "face": 1}
-    assert {key: value.shape for key, value in item.items() if key != "yaw"} == {
+    channels = {"image": 3, "target": 3, "flow": 2, "seen": 1, "face": 1, "target_known": 1}
+    assert {key: value.shape for key, value in item.items() if value.ndim} == {
         key: (count, 64, 64) for key, count in channels.items()
     }
     assert -1 <= item["image"].min() < item["image"].max() <= 1
@@ -132,12 +138,12 @@ def test_seed_and_index_alone_decide_an_item(make_data):
 
 def test_test_split_turns_every_photo_of_held_out_people(make_data):
     data = make_data("test")
-    assert len(data) == len(data.photos) * len(RotatedPhotos.TEST_YAWS)
+    held_out = data.pairs.parts[0].pictures
+    assert len(data) == len(held_out) * len(RotatedPhotos.TEST_YAWS)
     yaws = [float(data[index]["yaw"]) for index in range(len(RotatedPhotos.TEST_YAWS))]
     assert yaws == list(RotatedPhotos.TEST_YAWS)
     assert torch.equal(data[0]["target"], data[1]["target"])
-    trained = {path for path, _ in make_data("train").photos}
-    assert not trained & {path for path, _ in data.photos}
+    assert not set(make_data("train").pairs.parts[0].pictures.identities) & set(held_out.identities)
 
 
 def write_meshes(root, names, **changed) -> None:
@@ -159,14 +165,14 @@ def test_photos_that_are_not_frontal_or_not_sure_are_left_out(tmp_path, names):
         yaw_pitch_roll_2d=np.array([[0, 0, 40], [13, 0, 0], [0, -23, 0], [-11, 20, 0]]),
         spread=np.array([0, 0, 0, 0.2]),
     )
-    assert [path.name for path, _ in RotatedPhotos([tmp_path], 64, "train", 0).photos] == [few[0]]
+    assert [path.name for path in RotatedPhotos(str(tmp_path), "train").pictures.paths] == [few[0]]
 
 
 def test_no_data(tmp_path, names):
     with pytest.raises(UsageError, match=r"no facemesh\.npz"):
-        RotatedPhotos([tmp_path], 64, "train", 0)
+        RotatedPhotos(str(tmp_path), "train")
     write_meshes(tmp_path, names["train"])
     with pytest.raises(UsageError, match="no near-frontal photo for the test split"):
-        RotatedPhotos([tmp_path], 64, "test", 0)
+        RotatedPhotos(str(tmp_path), "test")
     with pytest.raises(UsageError, match=r"\.png cannot be read"):
-        RotatedPhotos([tmp_path], 64, "train", 0)[0]
+        RotatedPhotos(str(tmp_path), "train").pair(0, 64, None)

@@ -1,1 +1,3 @@
-"""Data sets: a folder of pictures with random holes, photos turned in 2.5D; and which items are held out."""
+"""Data sets. `spec` opens `--data KIND:ROOT` by the adapter of its kind, one file each; every adapter gives `Pictures`
+or `Pairs` (`sources`) of a split; `masked` and `pairs` make items for training and testing of them.
+"""

@@ -1,24 +1,135 @@
-"""Random brush-stroke masks, after the description of QD-IMD in the thesis (section 4.2.1)."""
+"""`--masks`: what hides pixels. Brush strokes drawn on the spot, or the masks of QD-IMD or of any folder."""
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deformcli.errors import UsageError
+from deformcli.images import mask_known, read_image
+
+from .files import Files
+from .folder import picture_files
+from .sources import Mixture, Source
+
 WIDTHS = {"thin": (1, 3), "thick": (6, 14)}
+HOLES = (0.04, 0.14)
+QD_IMD = "get it from github.com/karfly/qd-imd (MIT), so that ROOT/train/*.png and ROOT/test/*.png are there"
 
 
-def stroke_known(rng: np.random.Generator, size: int, kind: str) -> NDArray[np.uint8]:
+class Masks(ABC):
+    """One kind of masks; `name` is its row in tables."""
+
+    name: str
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
+        """A known-mask (size, size), 1 = known, 0 = hole."""
+
+
+class Strokes(Masks):
+    """Brush strokes; see `stroke_known`."""
+
+    def __init__(self, kind: str, holes: tuple[float, float] = HOLES) -> None:
+        self.name, self.holes = kind, holes
+
+    def draw(self, rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
+        return stroke_known(rng, size, self.name, self.holes)
+
+
+class MaskFiles(Masks):
+    """Mask files, one at random, its largest centred square: white = hole, or the other way round if `inverted`."""
+
+    def __init__(self, name: str, paths: Sequence[Path], inverted: bool = False) -> None:
+        self.name, self.paths, self.inverted = name, paths, inverted
+        self.mixture = Mixture([Source(name, Files(paths))], [Files(paths)])
+
+    def draw(self, rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
+        known = self.mixture.read(*self.mixture.draw(rng), self._read)
+        side = min(known.shape)
+        top, left = (known.shape[0] - side) // 2, (known.shape[1] - side) // 2
+        square = known[top : top + side, left : left + side].astype(np.float32)
+        return (cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA) > 0.5).astype(np.uint8)
+
+    def _read(self, index: int) -> NDArray[np.bool_]:
+        return mask_known(read_image(self.paths[index]), invert=self.inverted)
+
+
+def open_masks(specs: Sequence[str], split: str) -> list[Masks]:
+    """The kinds of masks that `--masks` names, for a split ("train", "test").
+
+    "strokes" stands for "strokes:thin" and "strokes:thick"; "?holes=0.1-0.2" after it sets the least share of holes.
+
+    Raises:
+        UsageError: no such kind, or no masks there.
+    """
+    return [masks for spec in specs for masks in _open(spec, split)]
+
+
+def mask_names(specs: Sequence[str]) -> list[str]:
+    """The names of what `open_masks` opens, without looking for files."""
+    return [name for spec in specs for name in _names(spec)]
+
+
+def _names(spec: str) -> list[str]:
+    kind, _, rest = spec.partition("?")[0].partition(":")
+    if kind == "strokes":
+        return [rest] if rest else list(WIDTHS)
+    return [kind if kind == "qd-imd" else Path(rest).name]
+
+
+def _open(spec: str, split: str) -> list[Masks]:
+    place, _, options = spec.partition("?")
+    kind, _, root = place.partition(":")
+    if kind == "strokes" and (not root or root in WIDTHS):
+        return [Strokes(name, _holes(spec, options)) for name in _names(spec)]
+    if kind == "qd-imd" and root:
+        return [MaskFiles(kind, _mask_files(Path(root) / split, QD_IMD), inverted=True)]
+    if kind == "folder" and root:
+        return [MaskFiles(Path(root).name, _mask_files(Path(root), "name a folder of masks, white where to fill"))]
+    remedy = f"use strokes, {', '.join(f'strokes:{name}' for name in WIDTHS)}, qd-imd:ROOT or folder:PATH"
+    raise UsageError(f"--masks {spec}: no such masks", remedy)
+
+
+def _mask_files(folder: Path, remedy: str) -> list[Path]:
+    if not (files := picture_files(folder)):
+        raise UsageError(f"{folder}: no masks there", remedy)
+    return files
+
+
+def _holes(spec: str, options: str) -> tuple[float, float]:
+    if not options:
+        return HOLES
+    try:
+        key, _, value = options.partition("=")
+        least, _, most = value.partition("-")
+        holes = float(least), float(most or least)
+    except ValueError:
+        key, holes = "", (0.0, 0.0)
+    if key != "holes" or not 0 < holes[0] <= holes[1] <= 0.9:
+        raise UsageError(f"--masks {spec}: {options} is no share of holes", "write for example strokes?holes=0.1-0.2")
+    return holes
+
+
+def stroke_known(
+    rng: np.random.Generator, size: int, kind: str, holes: tuple[float, float] = HOLES
+) -> NDArray[np.uint8]:
     """A known-mask (size, size), 1 = known, 0 = hole: strokes of one uniformly chosen width per mask.
 
-    Every stroke is a wandering line inside a box of uniformly chosen side. `kind` is a key of WIDTHS, whose widths are
-    for 128 pixels and grow with `size`; holes are about 4 to 16 % of a thin mask, 4 to 28 % of a thick one.
+    After the description of QD-IMD in the thesis (section 4.2.1): every stroke is a wandering line inside a box of
+    uniformly chosen side. `kind` is a key of WIDTHS, whose widths are for 128 pixels and grow with `size`. Strokes are
+    drawn until their share of the picture reaches a number drawn from the interval `holes`; the last one may go
+    beyond: by the default about 4 to 16 % of a thin mask are holes, 4 to 28 % of a thick one.
     """
     scale = size / 128
     width = max(1, round(int(rng.integers(WIDTHS[kind][0], WIDTHS[kind][1] + 1)) * scale))
     known = np.ones((size, size), np.uint8)
-    goal = rng.uniform(0.04, 0.14) * size * size
+    goal = rng.uniform(*holes) * size * size
     while size * size - int(known.sum()) < goal:
         cv2.polylines(known, [_stroke(rng, size)], False, 0, width)
     return known

@@ -6,7 +6,6 @@ how MTCNN's box frames a frontal face. All views are computed on a square `WORLD
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -16,15 +15,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from deformcli.errors import UsageError
 from deformcli.warp import forward_warp, mesh_grid
 from deformcli.warp.fill import pyramid_fill
 
-from .augment import degrade
-from .folder import read_rgb
-from .splits import is_held_out
+from .files import Files, read_picture
+from .sources import Pair, Pairs
+from .splits import is_held_out, person
 
 CROP, WORLD, EYES_TO_MOUTH = 128, 224, 42.0
 CELLS = 2 * WORLD  # the surface is turned on a grid twice as fine, so that stretched parts stay closed at 128 pixels
@@ -47,8 +45,8 @@ class Head(NamedTuple):
     """A photo laid out in the world frame: what is needed to turn it."""
 
     photo: Tensor  # (3, S, S) uint8, S = WORLD * PHOTO_SCALE
-    depth: Tensor  # (CELLS, CELLS), toward the camera, 0 in the middle of the mesh
-    weight: Tensor  # (CELLS, CELLS), 1 on the head, falling to 0 on the background, which does not turn
+    depth: Tensor  # (WORLD, WORLD) float16, toward the camera, 0 in the middle of the mesh
+    weight: Tensor  # (WORLD, WORLD) float16, 1 on the head, falling to 0 on the background, which does not turn
     mesh: np.ndarray  # (468, 3) world x, y and depth
 
 
@@ -71,7 +69,7 @@ def _thin_plate(at: np.ndarray, values: np.ndarray, query: np.ndarray, stiffness
     """Smooth surface through scattered values (Duchon's thin-plate spline), evaluated at `query` (M, 2)."""
 
     def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        squared = ((a[:, None] - b[None]) ** 2).sum(-1)
+        squared = ((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T).clip(0)
         return squared * np.log(squared + 1e-9) / 2
 
     def affine(a: np.ndarray) -> np.ndarray:
@@ -96,7 +94,7 @@ def _outline(mesh: np.ndarray, grow: float) -> np.ndarray:
 def _coverage_of(polygon: np.ndarray, blur: float) -> np.ndarray:
     mask = np.zeros((WORLD, WORLD), np.float32)
     cv2.fillPoly(mask, [np.round(polygon * 8).astype(np.int32)], 1.0, shift=3)
-    return cv2.resize(cv2.GaussianBlur(mask, (0, 0), blur), (CELLS, CELLS), interpolation=cv2.INTER_LINEAR)
+    return cv2.GaussianBlur(mask, (0, 0), blur)
 
 
 def lay_out(picture: np.ndarray, points: np.ndarray) -> Head:
@@ -118,14 +116,14 @@ def lay_out(picture: np.ndarray, points: np.ndarray) -> Head:
     axis = (np.arange(coarse) + 0.5) * 4
     query = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
     depth = _thin_plate(anchors / WORLD, depths, query / WORLD, 1e-4).reshape(coarse, coarse)
-    depth = cv2.resize(depth.clip(SILHOUETTE_DEPTH - 6, 80), (CELLS, CELLS), interpolation=cv2.INTER_CUBIC)
-    depth = cv2.GaussianBlur(depth, (0, 0), 6.0)  # the cheek's rim is too steep for the coarse grid
+    depth = cv2.resize(depth.clip(SILHOUETTE_DEPTH - 6, 80), (WORLD, WORLD), interpolation=cv2.INTER_CUBIC)
+    depth = cv2.GaussianBlur(depth, (0, 0), 3.0)  # the cheek's rim is too steep for the coarse grid
 
     weight = _coverage_of(rims[1], 9.0)
     return Head(
         torch.from_numpy(photo).permute(2, 0, 1).contiguous(),
-        torch.from_numpy(depth).float(),
-        torch.from_numpy(weight).float(),
+        torch.from_numpy(depth).half(),
+        torch.from_numpy(weight).half(),
         mesh,
     )
 
@@ -135,16 +133,16 @@ def turn(head: Head, yaw: float, pitch: float, roll: float, cells: int = CELLS) 
 
     Returns, all in the world frame: `displacement` (2, cells, cells) from each point of the turned view to the photo's
     point seen there; `seen` (cells, cells), 1 where that is a surface of the photo rather than a guess across a gap;
-    the turned mesh (468, 2). `cells` divides CELLS.
+    the turned mesh (468, 2).
     """
-    coarser = CELLS // cells
-    weight, depth = head.weight[::coarser, ::coarser], head.depth[::coarser, ::coarser]
-    axis = (torch.arange(cells) * coarser + 0.5) * (WORLD / CELLS)
+    layers = torch.stack([head.weight, head.depth])[None].float()
+    weight, depth = F.interpolate(layers, size=(cells, cells), mode="bilinear")[0]
+    axis = (torch.arange(cells) + 0.5) * (WORLD / cells)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     pivot = head.mesh[:, :2].mean(0)
-    rotation = _rotation(yaw, pitch, roll)
+    matrix = rotation(yaw, pitch, roll)
     relative = torch.stack([x - pivot[0], y - pivot[1], depth - AXIS_DEPTH])
-    turned = torch.einsum("ij,jhw->ihw", torch.from_numpy(rotation).float(), relative)
+    turned = torch.einsum("ij,jhw->ihw", torch.from_numpy(matrix).float(), relative)
     flow = (turned[:2] - relative[:2]) * weight
     depth = turned[2] * weight + (BACKGROUND_DEPTH - AXIS_DEPTH) * (1 - weight)
 
@@ -156,12 +154,12 @@ def turn(head: Head, yaw: float, pitch: float, roll: float, cells: int = CELLS) 
     seen = (coverage > 0.1).float()
     displacement = pyramid_fill(displacement, seen)[0]
     closed = cv2.dilate(seen[0, 0].numpy(), np.ones((3, 3), np.uint8))  # gaps of a stretched surface are no gaps in it
-    mesh = (head.mesh - [*pivot, AXIS_DEPTH]) @ rotation.T + [*pivot, AXIS_DEPTH]
+    mesh = (head.mesh - [*pivot, AXIS_DEPTH]) @ matrix.T + [*pivot, AXIS_DEPTH]
     return displacement, torch.from_numpy(closed), mesh[:, :2]
 
 
-def _rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
-    """(3, 3) for coordinates x right, y down, z toward the camera."""
+def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
+    """Turn (3, 3) by angles in degrees, as in `turn`, for coordinates x right, y down, z toward the camera."""
     a, b, c = np.radians([yaw, pitch, roll])
     about_y = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
     about_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
@@ -181,12 +179,17 @@ def _nearest_depth(flow: Tensor, depth: Tensor) -> Tensor:
     return torch.from_numpy(buffer).flatten()[cell].view(side, side)
 
 
-def _framing(mesh: np.ndarray, rng: np.random.Generator | None) -> tuple[float, np.ndarray]:
-    """Side and top left corner of the crop a detector would make of the turned face, jittered if `rng` is given."""
-    left, right, mouth = _eyes_and_mouth(mesh)
-    eyes = (left + right) / 2
+def framing(
+    eyes: np.ndarray, mouth: np.ndarray, sides: np.ndarray, rng: np.random.Generator | None
+) -> tuple[float, np.ndarray]:
+    """Side and top left corner of the crop a detector would make of a turned face, jittered if `rng` is given.
+
+    Args:
+        eyes, mouth: (2,) their middles as they appear.
+        sides: (N,) x of what the face may reach from and to.
+    """
     side = CROP * float(np.linalg.norm(mouth - eyes)) / EYES_TO_MOUTH
-    centre_x = (mesh[:, 0].min() + mesh[:, 0].max()) / 2
+    centre_x = (sides.min() + sides.max()) / 2
     corner = np.array([centre_x - side / 2, eyes[1] - 0.33 * side])
     if rng is not None:
         grown = side * float(np.clip(1 + rng.normal(0, 0.08), 0.8, 1.25))
@@ -195,20 +198,11 @@ def _framing(mesh: np.ndarray, rng: np.random.Generator | None) -> tuple[float, 
     return side, corner
 
 
-class Pair(NamedTuple):
-    """A turned view and its photo; sizes in pixels of `size`."""
-
-    image: Tensor  # (3, S, S) in [-1, 1]
-    target: Tensor  # (3, S, S) in [-1, 1]
-    flow: Tensor  # (2, S, S) forward flow from image to target
-    seen: Tensor  # (1, S, S) 1 where the flow is exact
-    face: Tensor  # (1, S, S) in the target: 1 on the head, 0 on the background
-
-
 def make_pair(head: Head, yaw: float, pitch: float, roll: float, size: int, rng: np.random.Generator | None) -> Pair:
     """Turn a head and crop both views as a detector would; `rng` jitters the input's framing."""
     displacement, seen, mesh = turn(head, yaw, pitch, roll, CELLS if size > CROP / 2 else WORLD)
-    side, corner = _framing(mesh, rng)
+    left, right, mouth = _eyes_and_mouth(mesh)
+    side, corner = framing((left + right) / 2, mouth, mesh[:, 0], rng)
     layers = torch.cat([displacement, seen[None]])[None]
     corner_at = torch.from_numpy(corner).float().view(1, 2, 1, 1)
 
@@ -227,7 +221,8 @@ def make_pair(head: Head, yaw: float, pitch: float, roll: float, size: int, rng:
         target=_sample(photo, frontal)[0],
         flow=flow[0],
         seen=here[0, 2:],
-        face=_sample(head.weight[None, None], frontal)[0],
+        face=_sample(head.weight[None, None].float(), frontal)[0],
+        yaw=yaw,
     )
 
 
@@ -242,63 +237,60 @@ def _sample(image: Tensor, world: Tensor, mode: str = "bilinear") -> Tensor:
     return F.grid_sample(image, grid, mode=mode, padding_mode="border", align_corners=False)
 
 
-class RotatedPhotos(Dataset):
-    """Pairs from photos with a `facemesh.npz` beside them: dict of `Pair`'s fields and "yaw" in degrees.
+class RotatedPhotos(Pairs):
+    """Pairs from near-frontal photos with a `facemesh.npz` beside them; `pictures` are those photos.
 
-    Item i is a function of (seed, i) alone. Training draws yaw up to `max_yaw` either way, small pitch and roll, flips
-    and degradations of the input; the test split turns every held-out photo by each of TEST_YAWS.
+    With `rng`, yaw is drawn up to the limit either way, with small pitch and roll and a jittered frame; without, every
+    photo is turned by each of TEST_YAWS.
     """
 
     TEST_YAWS = (-75, -60, -45, -30, -15, 15, 30, 45, 60, 75)
 
-    def __init__(self, roots: Sequence[Path], size: int, split: str, seed: int, length: int = 0, max_yaw: float = 75.0):
-        self.photos = [photo for root in roots for photo in _photos(root, split)]
-        self.size, self.train, self.seed, self.max_yaw = size, split == "train", seed, max_yaw
-        self.length = length or len(self.photos) * len(self.TEST_YAWS)
+    def __init__(self, root: str, split: str) -> None:
+        self.photos = near_frontal(Path(root), Path(root) / "facemesh.npz", split)
+        paths = [path for path, _ in self.photos]
+        self.pictures = Files(paths, [person(path) for path in paths])
+        self.max_yaw = 75.0
 
     def __len__(self) -> int:
-        return self.length
+        return len(self.photos) * len(self.TEST_YAWS)
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        rng = np.random.default_rng((self.seed, index))
-        if not self.train:
-            photo, yaw = divmod(index, len(self.TEST_YAWS))
-            pair = make_pair(_head(*self.photos[photo]), self.TEST_YAWS[yaw], 0.0, 0.0, self.size, None)
-            return {**pair._asdict(), "yaw": torch.tensor(float(self.TEST_YAWS[yaw]))}
+    def identity(self, index: int) -> str:
+        return self.pictures.identity(index // len(self.TEST_YAWS))
 
-        head = _head(*self.photos[int(rng.integers(len(self.photos)))])
+    def limit_yaw(self, most: float) -> None:
+        self.max_yaw = most
+
+    def pair(self, index: int, size: int, rng: np.random.Generator | None) -> Pair:
+        photo, view = divmod(index, len(self.TEST_YAWS))
+        head = read_head(*self.photos[photo])
+        if rng is None:
+            return make_pair(head, self.TEST_YAWS[view], 0.0, 0.0, size, None)
         yaw = rng.uniform(-self.max_yaw, self.max_yaw)
-        pitch, roll = rng.normal(0, 6.0), rng.normal(0, 3.0)
-        pair = make_pair(head, yaw, pitch, roll, self.size, rng)
-        if rng.random() < 0.5:
-            pair, yaw = _flip(pair), -yaw
-        pair = pair._replace(image=degrade(pair.image, rng))
-        return {**pair._asdict(), "yaw": torch.tensor(float(yaw))}
+        return make_pair(head, yaw, rng.normal(0, 6.0), rng.normal(0, 3.0), size, rng)
 
 
-def _flip(pair: Pair) -> Pair:
-    flipped = Pair(*(part.flip(-1) for part in pair))
-    return flipped._replace(flow=flipped.flow * flipped.flow.new_tensor([-1.0, 1.0]).view(2, 1, 1))
+def near_frontal(root: Path, meshes: Path, split: str = "") -> list[tuple[Path, bytes]]:
+    """Usable photos of a split ("train", "test"; "" for both) with their points: near-frontal, with a mesh to trust.
 
-
-def _photos(root: Path, split: str) -> list[tuple[Path, bytes]]:
-    """Usable photos of a split: near-frontal, with a trustworthy mesh. Raises UsageError if there is none."""
-    meshes = root / "facemesh.npz"
+    Raises:
+        UsageError: there is none, or no meshes.
+    """
     if not meshes.is_file():
-        raise UsageError(f"{root}: no facemesh.npz there", "name a folder of photos with their 468-point meshes")
+        raise UsageError(f"{root}: no {meshes.name} there", "name a folder of photos with their 468-point meshes")
     data = np.load(meshes, allow_pickle=False)
     yaw, pitch, _ = np.abs(data["yaw_pitch_roll_2d"]).T
     usable = (yaw <= 12) & (pitch < 22) & (data["spread"] < 0.1)
     kept = [
         (root / str(name), points.astype(np.float32).tobytes())
         for name, points, good in zip(data["name"], data["points"], usable, strict=True)
-        if good and is_held_out(str(name)) == (split == "test")
+        if good and (not split or is_held_out(str(name)) == (split == "test"))
     ]
     if not kept:
         raise UsageError(f"{root}: no near-frontal photo for the {split} split", "add photos and their meshes")
     return kept
 
 
-@lru_cache(maxsize=1200)
-def _head(path: Path, points: bytes) -> Head:
-    return lay_out(read_rgb(path), np.frombuffer(points, np.float32).reshape(468, 3).astype(np.float64))
+@lru_cache(maxsize=1000)  # of some 540 kB each, in every process that prepares data
+def read_head(path: Path, points: bytes) -> Head:
+    return lay_out(read_picture(path)[..., :3], np.frombuffer(points, np.float32).reshape(468, 3).astype(np.float64))

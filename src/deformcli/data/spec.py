@@ -1,58 +1,85 @@
-"""`--data KIND:ROOT`, taken apart."""
+"""`--data KIND:ROOT?option=value`, taken apart and opened."""
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from deformcli import registry
 from deformcli.errors import UsageError
 
+from .sources import Source
 
-def parse_sources(specs: Sequence[str]) -> list[tuple[str, Path]]:
-    """ "folder:PATH" -> ("folder", PATH); a bare existing folder counts as `folder:`. Raises UsageError otherwise."""
-    sources = []
-    for spec in specs:
-        kind, separator, root = spec.partition(":")
-        if spec and not separator and Path(spec).is_dir():
-            kind, root = "folder", spec
-        elif not separator or not root:
-            raise UsageError(f"--data {spec}: expected KIND:PATH", "write for example --data folder:photos")
-        sources.append((kind, Path(root)))
-    return sources
+KINDS = {
+    "celeba": "deformcli.data.celeba:open_celeba",
+    "deepfashion": "deformcli.data.deepfashion:open_deepfashion",
+    "folder": "deformcli.data.folder:open_folder",
+    "hf": "deformcli.data.hf:open_hf",
+    "multipie": "deformcli.data.multipie:MultiPie",
+    "rendered": "deformcli.data.rendered:RenderedPairs",
+    "rotated": "deformcli.data.rotated:RotatedPhotos",
+}
+"""Kind -> "module:function" of (root, split, **options) -> Pictures or Pairs; plugins add theirs in the same form."""
+
+
+class Spec(NamedTuple):
+    """`KIND:ROOT?option=value&...` in parts."""
+
+    kind: str
+    root: str
+    options: dict[str, str]
+
+
+def parse_spec(text: str) -> Spec:
+    """Take a spec apart; a bare existing folder counts as `folder:`. Raises UsageError if it is none."""
+    if text and Path(text).is_dir():
+        return Spec("folder", text, {})
+    place, _, options = text.partition("?") if re.search(r"\?\w+=[^?]*$", text) else (text, "", "")
+    kind, separator, root = place.partition(":")
+    if not separator or not root:
+        raise UsageError(f"--data {text}: expected KIND:PATH", "write for example --data folder:photos")
+    return Spec(kind, root, dict(option.partition("=")[::2] for option in options.split("&") if option))
+
+
+def open_source(text: str, split: str) -> Source:
+    """The pictures or pairs of a split ("train", "test") that a spec names.
+
+    Raises:
+        UsageError: no such kind, root or option, or nothing is there.
+    """
+    kind, root, options = parse_spec(text)
+    opener = registry.choose("data set", kind, {**registry.datasets(), **KINDS})
+    share = _share(text, options.pop("share", None))
+    known = [name for name, at in inspect.signature(opener).parameters.items() if at.kind is at.KEYWORD_ONLY]
+    for option in options:
+        if option not in known:
+            raise UsageError(f"--data {text}: no option {option!r}", f"options are: {', '.join([*known, 'share'])}")
+    return Source(text, opener(root, split, **options), share)
+
+
+def _share(text: str, value: str | None) -> float | None:
+    try:
+        share = None if value is None else float(value)
+    except ValueError:
+        share = -1.0
+    if share is not None and not 0 < share <= 1:
+        raise UsageError(f"--data {text}: share={value} is none", "write the part of all items, such as share=0.25")
+    return share
 
 
 def open_items(recipe: Any, specs: Sequence[str], split: str, length: int = 0) -> Any:
-    """Items of a split, read by the recipe, or by the plugin that brings the kind of data.
+    """Items of a split for a recipe: a torch data set.
 
     Args:
         recipe: a `deformcli.engine.recipe.Recipe`.
-        specs: what `--data` said.
+        specs: what `--data` said, once or several times.
         split: "train" or "test".
         length: how many items a training split is to have; 0 for as many as there are.
 
     Raises:
-        UsageError: a spec that is none, or a plugin's data beside other data.
+        UsageError: see `open_source`, and what the recipe cannot use.
     """
-    sources, kinds = parse_sources(specs), registry.datasets()
-    if not any(kind in kinds for kind, _ in sources):
-        return recipe.dataset(sources, split, length)
-    if len(sources) > 1:
-        raise UsageError("--data: a plugin's data set comes alone", "name it once, and nothing else")
-    ((kind, root),) = sources
-    items = registry.choose("data set", kind, kinds)(root, split, recipe.config.training)
-    return _Cycled(items, length) if length else items
-
-
-class _Cycled:
-    """`length` items: those of `items` over and over."""
-
-    def __init__(self, items: Any, length: int) -> None:
-        self.items, self.length = items, length
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> Any:
-        return self.items[index % len(self.items)]
+    return recipe.dataset([open_source(spec, split) for spec in specs], split, length)

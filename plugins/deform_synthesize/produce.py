@@ -1,0 +1,119 @@
+"""Makes a set of pairs person by person, over processes; what is finished stays, what is missing is made."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import typer
+
+from deformcli.data.rendered import Sample, person_file, write_index, write_person
+from deformcli.errors import DeformError, UsageError
+from deformcli.files import write_atomic
+
+MULTIPIE = tuple(range(-90, 91, 15))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every person's entry of a set has in common."""
+
+    out: Path
+    views: int
+    yaw: float  # largest turn, degrees
+    angles: str  # "continuous" or "multipie"
+    size: int  # pixels
+    seed: int
+
+    def random(self, identity: str) -> np.random.Generator:
+        """A person's random numbers: the same whoever makes them, and whenever."""
+        return np.random.default_rng((self.seed, *identity.encode()))
+
+    def draw_angles(self, rng: np.random.Generator) -> list[tuple[float, float, float]]:
+        """Yaw, pitch and roll of each view: yaws spread over the whole range."""
+        if self.angles == "multipie":
+            cameras = [yaw for yaw in MULTIPIE if abs(yaw) <= self.yaw]
+            chosen = rng.permutation(cameras * -(-self.views // len(cameras)))[: self.views]
+            return [(float(yaw), 0.0, 0.0) for yaw in chosen]
+        spread = (rng.permutation(self.views) + rng.random(self.views)) / self.views
+        yaws = (2 * spread - 1) * self.yaw
+        return [(float(yaw), float(rng.normal(0, 6)), float(rng.normal(0, 3))) for yaw in yaws]
+
+
+Make = Callable[[Plan, str], list[Sample]]
+"""Makes a person's samples; a function at the top of a module, so that it passes to other processes."""
+
+
+def produce(plan: Plan, people: Sequence[str], make: Make, workers: int, progress: bool) -> None:
+    """Write the tars of all people that are not there yet, then the index.
+
+    Raises:
+        UsageError: the folder holds a set made otherwise, or a size that does not fit.
+    """
+    _check(plan)
+    missing = [identity for identity in people if not person_file(plan.out, identity).exists()]
+    try:
+        with _bar(len(people), len(people) - len(missing), progress) as advance:
+            for _ in _work(plan, missing, make, workers):
+                advance()
+    finally:
+        count = write_index(plan.out)
+    typer.echo(f"{len(people)} people, {count} pairs in {plan.out}", err=True)
+
+
+def _check(plan: Plan) -> None:
+    if plan.size % 4:
+        raise UsageError(f"--size {plan.size}: not a multiple of 4", f"use {4 * round(plan.size / 4)}")
+    file, wanted = plan.out / "set.json", {k: v for k, v in asdict(plan).items() if k != "out"}
+    try:
+        if file.exists() and json.loads(file.read_text("utf-8")) != wanted:
+            raise UsageError(f"{plan.out} holds a set made with other options", "name another folder with --out")
+        write_atomic(file, json.dumps(wanted).encode())
+    except (OSError, ValueError) as error:
+        raise DeformError(f"{file} cannot be read or written: {error}", "name another folder with --out") from error
+
+
+def _work(plan: Plan, people: Sequence[str], make: Make, workers: int) -> Iterator[None]:
+    if workers == 1 or len(people) < 2:
+        for identity in people:
+            yield _make_one(plan, identity, make)
+        return
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(people)), spawn, _one_thread) as pool:
+        try:
+            for done in as_completed([pool.submit(_make_one, plan, identity, make) for identity in people]):
+                yield done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _make_one(plan: Plan, identity: str, make: Make) -> None:
+    write_person(plan.out, identity, make(plan, identity))
+
+
+def _one_thread() -> None:
+    import cv2
+    import torch
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+
+
+@contextmanager
+def _bar(total: int, done: int, wanted: bool) -> Iterator[Callable[[], object]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not wanted or not console.is_terminal:
+        yield lambda: None
+        return
+    with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console) as bar:
+        task = bar.add_task("people", total=total, completed=done)
+        yield lambda: bar.advance(task)
