@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from deformcli.losses import flow_loss, gradient_loss, masked_mean, pixel_loss
+from deformcli.losses import flow_loss, gradient_loss, masked_mean, pixel_loss, psnr_loss
 
 LOSSES = {"pixel": pixel_loss, "gradient": gradient_loss, "flow": flow_loss}
 
@@ -35,6 +35,16 @@ def test_pixel_loss_by_hand():
     image, target = row(1, 0, -1, 0.5), row(0, 0, 1, 0)
     assert pixel_loss(image, target).item() == pytest.approx((1 + 0 + 2 + 0.5) / 4)
     assert pixel_loss(image, target, row(1, 0, 0, 1)).item() == pytest.approx(0.75)
+
+
+def test_psnr_loss_is_the_mean_over_pictures_with_holes():
+    image, target = torch.zeros(3, 1, 1, 2), torch.tensor([[0.2, 1], [0.02, 1], [9, 9]]).view(3, 1, 1, 2)
+    holes = torch.tensor([[1.0, 0], [1, 0], [0, 0]]).view(3, 1, 1, 2)
+    assert psnr_loss(image, target, holes).item() == pytest.approx(-(20 + 40) / 2, abs=0.02)
+    assert psnr_loss(image, image, holes).item() == pytest.approx(-70)
+    image.requires_grad_()
+    psnr_loss(image, target, holes).backward()
+    assert (image.grad * holes).equal(image.grad)
 
 
 def test_gradient_loss_by_hand():

@@ -9,8 +9,9 @@ import pytest
 import torch
 from skimage.data import astronaut
 from skimage.metrics import structural_similarity
+from torchmetrics.functional.image import structural_similarity_index_measure
 
-from deformcli.metrics import LOWER_IS_BETTER, METRICS, mse, psnr, ssim
+from deformcli.metrics import LOWER_IS_BETTER, METRICS, hole_mse, hole_psnr, mse, psnr, ssim
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,35 @@ def test_ssim_is_that_of_wang(pictures):
             x, y, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1.0, channel_axis=2
         )
         assert value == pytest.approx(own, abs=1e-4)
+
+
+def test_ssim_is_that_of_torchmetrics(pictures):
+    """Its mean takes in windows that stick out, over a mirrored rim; of whole windows alone it is ours."""
+    unit = ((image + 1) / 2 for image in pictures)
+    _, full = structural_similarity_index_measure(*unit, data_range=1.0, reduction="none", return_full_image=True)
+    assert torch.allclose(ssim(*pictures), full[..., 5:-5, 5:-5].mean((1, 2, 3)), atol=1e-4)
+
+
+def test_ssim_of_flat_pictures_stays_exact():
+    """The variances of nearly flat, bright pictures are tiny differences of large numbers."""
+    noise = torch.randn(2, 1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) / 1000
+    image, target = 0.98 + noise
+    x, y = (((picture[0] + 1) / 2).permute(1, 2, 0).double().numpy() for picture in (image, target))
+    theirs = structural_similarity(
+        x, y, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1.0, channel_axis=2
+    )
+    assert ssim(image, target).item() == pytest.approx(theirs, abs=1e-4)
+
+
+def test_holes_alone_by_hand():
+    """Half of the first item's pixels are holes, where it is off by 0.5; what is known does not count."""
+    target, known = torch.zeros(2, 3, 4, 4), torch.ones(2, 1, 4, 4)
+    known[0, :, :2], known[1, :, 0, 0] = 0, 0
+    image = target + 0.5 * (1 - known)
+    image[0] += 0.7 * known[0]
+    assert hole_mse(image, target, known).tolist() == pytest.approx([0.0625, 0.0625])
+    assert hole_psnr(image, target, known).tolist() == pytest.approx([-10 * log10(0.0625)] * 2)
+    assert hole_mse(image, target, torch.ones(2, 1, 4, 4)).isnan().all()
 
 
 def test_ssim_of_equal_and_of_inverted(pictures):

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torchvision.models import vgg16
 
-from deformcli.data.folder import read_rgb
+from deformcli.data.files import read_picture
 from deformcli.data.rotated import lay_out, make_pair
 from deformcli.errors import WeightsError
 from deformcli.losses import face_view
@@ -25,7 +25,7 @@ def test_mobilefacenet_knows_the_same_person(shared, converted):
     for folder, take in (("neutral_front", "03"), ("smiling_front", "08")):
         for person in ("001", "002", "003", "004"):
             name = f"{folder}/{person}_{take}.jpg"
-            head = lay_out(read_rgb(shared / "data/london" / name), meshes[name])
+            head = lay_out(read_picture(shared / "data/london" / name), meshes[name])
             crops[person, take] = make_pair(head, 0, 0, 0, 128, None).target
     network = load_frozen(MobileFaceNet(), converted(shared / "weights/mobilefacenet_foamliu.pth"))
     embedded = dict(zip(crops, network(face_view(torch.stack(list(crops.values())))), strict=True))
@@ -48,7 +48,7 @@ def test_mobilefacenet_gives_unit_vectors():
 
 def test_compact_vgg_with_its_weights_prefers_the_alike(shared, converted):
     network = load_frozen(CompactVGG19Features(), converted(shared / "weights/vgg19_cd16x_r51.pth"))
-    picture = read_rgb(shared / "data/portraits/A000022.jpg")[100:164, 80:144]
+    picture = read_picture(shared / "data/portraits/A000022.jpg")[100:164, 80:144]
     image = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
     noisy, flipped = (image + 0.05 * torch.randn_like(image)).clamp(-1, 1), image.flip(-2)
     features = network(torch.cat([image, noisy, flipped]))

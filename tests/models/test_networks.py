@@ -10,6 +10,7 @@ from deform_frontalize.recipe import FrontalizeRecipe
 from deform_inpaint.recipe import InpaintRecipe
 from deformcli.models.gated import GatedConv, GatedUNet
 from deformcli.models.hourglass import ResidualHourglass
+from deformcli.models.residual_unet import ResidualUNet
 from deformcli.models.unet import UNet
 
 THESIS_COUNTS = {
@@ -63,8 +64,9 @@ def varied(shape: tuple[int, ...]) -> Tensor:
         (UNet(5, 2, (4, 6, 8)), 4),
         (ResidualHourglass(5, 2, 4, residual_blocks=1), 8),
         (GatedUNet(5, 2, (4, 6, 8)), 4),
+        (ResidualUNet(5, 2, (4, 6, 8), (1, 2, 1)), 4),
     ],
-    ids=["unet", "hourglass", "gated"],
+    ids=["unet", "hourglass", "gated", "residual"],
 )
 def test_shape_is_kept(network, side):
     for height, width in ((side, 3 * side), (2 * side, side)):
@@ -82,6 +84,14 @@ def test_unet_sees_far_and_keeps_what_is_near():
     image = varied((1, 1, 32, 32)).requires_grad_()
     near, far = (torch.autograd.grad(network(image)[0, 0, y, y], image)[0].abs() for y in (2, 29))
     assert near[0, 0, :8, :8].sum() > far[0, 0, :8, :8].sum() > 0
+
+
+def test_residual_unet_begins_at_zero_and_minds_brightness():
+    network = ResidualUNet(3, 3, (8, 8), (1, 1))
+    image = varied((1, 3, 16, 16))
+    assert not network(image).any()
+    torch.nn.init.normal_(network.head.weight)
+    assert (network(image + 1) - network(image)).abs().max() > 0.1, "a norm would take the offset away"
 
 
 def test_gated_convolution_by_hand():

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 from skimage.restoration import inpaint_biharmonic
 
-from deformcli.warp import nearest_fill, smooth_fill
-from deformcli.warp.fill import nearest_known, pyramid_fill
+from deformcli.warp import native, nearest_fill, smooth_fill
+from deformcli.warp.fill import nearest_known, nearest_known_reference, pyramid_fill, smooth_fill_reference
 
 
 def distances(index: torch.Tensor, h: int, w: int) -> torch.Tensor:
@@ -18,27 +18,53 @@ def distances(index: torch.Tensor, h: int, w: int) -> torch.Tensor:
     return (index // w - y).square() + (index % w - x).square()
 
 
+IMPLEMENTATIONS = {"reference": nearest_known_reference}
+if native.available()[0]:
+    IMPLEMENTATIONS["native"] = native.nearest_known
+
+
+@pytest.mark.parametrize("find", IMPLEMENTATIONS.values(), ids=IMPLEMENTATIONS)
 @settings(max_examples=80, deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 3), st.integers(1, 20), st.integers(1, 20)),
     density=st.sampled_from([0.02, 0.2, 0.6, 1.0]),
     seed=st.integers(0, 2**31),
 )
-def test_nearest_is_the_nearest(shape, density, seed):
+def test_nearest_is_the_nearest(find, shape, density, seed):
     n, h, w = shape
     generator = torch.Generator().manual_seed(seed)
-    known = (torch.rand(n, 1, h, w, generator=generator) < density).float()
-    index = nearest_known(known)
+    known = torch.rand(n, h, w, generator=generator) < density
+    index = find(known)
     all_distances = distances(torch.arange(h * w)[:, None, None], h, w)  # (HW, H, W)
     for i in range(n):
-        cells = known[i].flatten().bool()
+        cells = known[i].flatten()
         if not cells.any():
             assert torch.equal(index[i].flatten(), torch.arange(h * w))
             continue
         assert cells[index[i]].all()
         assert torch.equal(distances(index[i], h, w), all_distances[cells].amin(0))
-        expected = distance_transform_edt(known[i, 0].numpy() == 0) if not cells.all() else np.zeros((h, w))
+        expected = distance_transform_edt(~known[i].numpy()) if not cells.all() else np.zeros((h, w))
         np.testing.assert_allclose(distances(index[i], h, w).double().sqrt().numpy(), expected)
+
+
+@pytest.mark.skipif("native" not in IMPLEMENTATIONS, reason=native.available()[1])
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(st.integers(0, 3), st.integers(1, 40), st.integers(1, 150)),
+    density=st.sampled_from([0.0, 0.005, 0.05, 0.5]),
+    seed=st.integers(0, 2**31),
+    threads=st.integers(1, 5),
+)
+def test_both_break_ties_alike_with_any_number_of_threads(shape, density, seed, threads):
+    present = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < density
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "_threads", lambda pixels: threads)
+        found = native.nearest_known(present)
+    assert torch.equal(found, nearest_known_reference(present))
+
+
+def test_nearest_known_is_an_operator():
+    torch.library.opcheck(torch.ops.deform.nearest_known.default, (torch.rand(2, 1, 5, 6).round(),))
 
 
 def test_ties_go_up_then_left():
@@ -95,6 +121,19 @@ def test_smooth_fill_at_its_defaults_is_near():
     image, known = picture(), hole()
     quick, exact = smooth_fill(image, known), smooth_fill(image, known, iterations=2000, tolerance=1e-7)
     assert (quick - exact).abs().max() < 0.05
+
+
+@pytest.mark.skipif(not native.available()[0], reason="the C++ library is not built")
+@pytest.mark.parametrize("shape", [(2, 3, 19, 14), (1, 6, 20, 1), (1, 1, 1, 17), (0, 3, 5, 5)])
+def test_both_smooth_fills_agree(shape):
+    """Pictures with many holes, more channels than go together, single rows; whatever the number of threads."""
+    torch.manual_seed(0)
+    guess, present = torch.randn(shape), torch.rand(shape[0], 1, *shape[2:]) < 0.5
+    found = native.smooth_fill(guess, present[:, 0], 2000, 1e-6)
+    torch.testing.assert_close(found, smooth_fill_reference(guess, present, 2000, 1e-7), rtol=0, atol=2e-3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "get_num_threads", lambda: 1)
+        assert torch.equal(native.smooth_fill(guess, present[:, 0], 2000, 1e-6), found)
 
 
 @pytest.mark.parametrize("fill", [smooth_fill, pyramid_fill, nearest_fill])

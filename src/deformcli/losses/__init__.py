@@ -4,7 +4,7 @@ from .adversarial import fooling_loss, least_squares_fooling_loss, least_squares
 from .gap import gap_fooling_loss, gap_loss
 from .identity import cosine_identity_loss, face_view, identity_loss
 from .perceptual import content_loss, gram_matrix, style_loss
-from .reconstruction import flow_loss, gradient_loss, masked_mean, pixel_loss
+from .reconstruction import flow_loss, gradient_loss, masked_mean, pixel_loss, psnr_loss
 from .rigidity import rigidity_loss
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "least_squares_real_fake_loss",
     "masked_mean",
     "pixel_loss",
+    "psnr_loss",
     "real_fake_loss",
     "rigidity_loss",
     "style_loss",

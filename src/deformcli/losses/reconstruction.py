@@ -22,6 +22,17 @@ def pixel_loss(image: Tensor, target: Tensor, mask: Tensor | None = None) -> Ten
     return masked_mean((image - target).abs(), mask)
 
 
+def psnr_loss(image: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """Minus the PSNR of the masked pixels in dB, meaned over the pictures that have some; at most about 70 dB each.
+
+    After Chen et al. 2021 (HINet), there over whole pictures.
+    """
+    mask = mask.expand_as(image)
+    count = mask.sum((1, 2, 3))
+    error = ((image - target).square() * mask).sum((1, 2, 3)) / count.clamp_min(1.0)  # (N,) of a range of 2
+    return masked_mean(10 * torch.log10(error / 4 + 1e-7), (count > 0).to(error.dtype))
+
+
 def gradient_loss(image: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
     """L1 between the horizontal and vertical differences of two images: sharp edges where the target has them.
 

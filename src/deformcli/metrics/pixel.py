@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+WINDOW = 11
+"""Side of the window of `ssim`: pictures are at least as large."""
+
 
 def mse(image: Tensor, target: Tensor) -> Tensor:
     """Mean squared error of colours in 0..1; lower is better."""
@@ -17,25 +20,35 @@ def psnr(image: Tensor, target: Tensor) -> Tensor:
     return -10 * torch.log10(mse(image, target))
 
 
+def hole_mse(image: Tensor, target: Tensor, known: Tensor) -> Tensor:
+    """`mse` of the holes alone; `known` (N, 1, H, W) is 0 there. NaN without a hole."""
+    holes = (known == 0).float()
+    return (((image - target) / 2).square().mean(1, keepdim=True) * holes).sum((1, 2, 3)) / holes.sum((1, 2, 3))
+
+
+def hole_psnr(image: Tensor, target: Tensor, known: Tensor) -> Tensor:
+    """`psnr` of the holes alone."""
+    return -10 * torch.log10(hole_mse(image, target, known))
+
+
 def ssim(image: Tensor, target: Tensor) -> Tensor:
     """Structural similarity, -1..1, higher is better: 11 x 11 Gaussian window of sigma 1.5 (Wang et al. 2004).
 
     Mean over the pixels whose window lies inside and over the channels; H and W at least 11.
     """
-    offset = torch.arange(11, dtype=torch.float64, device=image.device) - 5
+    offset = torch.arange(WINDOW, device=image.device) - WINDOW // 2
     gauss = torch.exp(-(offset**2) / (2 * 1.5**2))
     gauss = gauss / gauss.sum()
-    channels = image.shape[1]
 
     def blur(x: Tensor) -> Tensor:
-        x = F.conv2d(x, gauss.view(1, 1, 11, 1).expand(channels, 1, 11, 1), groups=channels)
-        return F.conv2d(x, gauss.view(1, 1, 1, 11).expand(channels, 1, 1, 11), groups=channels)
+        return F.conv2d(F.conv2d(x, gauss.view(1, 1, -1, 1)), gauss.view(1, 1, 1, -1))
 
-    x, y = (image.double() + 1) / 2, (target.double() + 1) / 2
-    mean_x, mean_y = blur(x), blur(y)
-    var_x, var_y = blur(x * x) - mean_x**2, blur(y * y) - mean_y**2
-    covariance = blur(x * y) - mean_x * mean_y
+    # Colours in -0.5..0.5: moments of numbers near zero lose less to rounding.
+    x, y = (picture.float().flatten(0, 1)[:, None] / 2 for picture in (image, target))
+    mean_x, mean_y, mean_xx, mean_yy, mean_xy = (blur(moment) for moment in (x, y, x * x, y * y, x * y))
+    var_x, var_y, covariance = mean_xx - mean_x**2, mean_yy - mean_y**2, mean_xy - mean_x * mean_y
+    mean_x, mean_y = mean_x + 0.5, mean_y + 0.5
     c1, c2 = 0.01**2, 0.03**2
     score = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
     score = score / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
-    return score.mean((1, 2, 3)).float()
+    return score.flatten(1).mean(1).view(image.shape[:2]).mean(1)

@@ -6,30 +6,48 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import native
 
+
+@torch.library.custom_op("deform::nearest_known", mutates_args=())
 def nearest_known(known: Tensor) -> Tensor:
     """Index (N, H, W) into H * W of the euclidean-nearest pixel with `known` (N, 1, H, W) above 0.
 
-    Exact and separable: the nearest known row in each column, then the nearest column. Ties go to the upper, then the
-    left candidate. A picture without any known pixel keeps its own index.
+    Exact. Ties go to the upper, then the left candidate. A picture without any known pixel keeps its own index.
     """
-    h, w = known.shape[2:]
     present = known[:, 0] > 0
-    row = torch.arange(h, device=known.device)[:, None]
+    if known.device.type == "cpu" and native.available()[0]:
+        return native.nearest_known(present)
+    return nearest_known_reference(present)
+
+
+@nearest_known.register_fake
+def _(known: Tensor) -> Tensor:
+    return known.new_empty((known.shape[0], *known.shape[2:]), dtype=torch.int64)
+
+
+def nearest_known_reference(present: Tensor) -> Tensor:
+    """The same of `present` (N, H, W), on any device: the nearest row in each column, then ever farther columns."""
+    h, w = present.shape[1:]
+    row, column = torch.arange(h, device=present.device)[:, None], torch.arange(w, device=present.device)
     far = 4 * (h + w)
     above = torch.where(present, row, -far).cummax(1).values  # (N, H, W) last known row at or above
     below = torch.where(present, row, far).flip(1).cummin(1).values.flip(1)
     nearest_row = torch.where(row - above <= below - row, above, below)
     vertical = (nearest_row - row).clamp(-far, far).square()
 
-    column = torch.arange(w, device=known.device)
-    horizontal = (column[:, None] - column).square()
-    nearest_column = torch.cat(  # in strips of rows: the table of all distances is (N, H, W, W)
-        [(horizontal + rows[:, :, None, :]).argmin(-1) for rows in vertical.split(16, 1)], 1
-    )
+    possible = present.flatten(1).any(1)[:, None, None]
+    best, nearest_column, reach = vertical.where(possible, 0), column.expand_as(vertical).clone(), 1
+    while reach < w and bool((best >= reach**2).any()):
+        left, right = slice(None, -reach), slice(reach, None)
+        for here, there, nearer in ((left, right, torch.lt), (right, left, torch.le)):  # leftmost wins ties
+            distance = vertical[..., there] + reach**2
+            better = nearer(distance, best[..., here])
+            best[..., here] = torch.where(better, distance, best[..., here])
+            nearest_column[..., here] = torch.where(better, column[there], nearest_column[..., here])
+        reach += 1
     index = nearest_row.gather(2, nearest_column) * w + nearest_column
-    own = (row * w + column).expand_as(index)
-    return torch.where(present.any(2).any(1)[:, None, None], index, own)
+    return torch.where(possible, index, row * w + column)
 
 
 def nearest_fill(image: Tensor, known: Tensor) -> Tensor:
@@ -60,9 +78,17 @@ def smooth_fill(image: Tensor, known: Tensor, *, iterations: int = 200, toleranc
     Conjugate gradients (CGLS) over the hole pixels alone, from the pyramid fill, until the residual has fallen by
     `tolerance` or after `iterations`. Not differentiable. `known` (N, 1, H, W), 0 = hole. Returns float32.
     """
-    known = (known > 0).float()
-    filled = pyramid_fill(image.float().where(known > 0, 0.0), known)
-    holes = known == 0
+    present = known > 0
+    guess = pyramid_fill(image.float().where(present, 0.0), present.float())
+    if guess.device.type == "cpu" and native.available()[0]:
+        return native.smooth_fill(guess, present[:, 0], iterations, tolerance)
+    return smooth_fill_reference(guess, present, iterations, tolerance)
+
+
+@torch.no_grad()
+def smooth_fill_reference(guess: Tensor, present: Tensor, iterations: int, tolerance: float) -> Tensor:
+    """The same on any device, from a `guess` of what is not `present` (N, 1, H, W); all pictures take as many steps."""
+    filled, holes = guess.clone(), ~present
     if not holes.any():
         return filled
     near = F.max_pool2d(holes.float(), (3, 1), 1, (1, 0)) + F.max_pool2d(holes.float(), (1, 3), 1, (0, 1)) > 0

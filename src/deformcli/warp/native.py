@@ -1,4 +1,4 @@
-"""The forward warp on the CPU in C++ (`csrc/forward_warp.cpp`), called through ctypes; twin of `reference.py`.
+"""The forward warp and the hole fills on the CPU in C++ (`csrc/`), called through ctypes.
 
 The library is built when the package is installed, where there is a compiler; `available` says why it is missing.
 """
@@ -46,16 +46,33 @@ def _functions() -> dict[tuple[str, torch.dtype], Callable[..., int]]:
             function.argtypes = (*[ctypes.c_void_p] * tensors, *_SHAPE, *_OPTIONS)
             function.restype = ctypes.c_int
             functions[name, dtype] = function
+    nearest = library["deform_nearest_known"]
+    nearest.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, *[ctypes.c_int] * 3)
+    functions["nearest_known", torch.uint8] = nearest
+    smooth = library["deform_smooth_fill"]
+    smooth.argtypes = (
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        ctypes.c_int64,
+        *[ctypes.c_int] * 4,
+        ctypes.c_float,
+        ctypes.c_int,
+    )
+    functions["smooth_fill", torch.float32] = smooth
     return functions
 
 
 def _call(name: str, tensors: list[Tensor], image: Tensor, flow: Tensor, eps: float) -> None:
     """Run an entry point on contiguous tensors of the flow's dtype."""
     n, _, h, w = flow.shape
-    threads = torch.get_num_threads() if n * h * w >= PARALLEL_PIXELS else 1
+    threads = _threads(n * h * w)
     function = _functions()[name, flow.dtype]
     if function(*[tensor.data_ptr() for tensor in tensors], n, image.shape[0], image.shape[1], h, w, eps, threads):
         raise MemoryError(f"{name}: no memory for the rows in flight")
+
+
+def _threads(pixels: int) -> int:
+    return torch.get_num_threads() if pixels >= PARALLEL_PIXELS else 1
 
 
 def forward_warp(image: Tensor, flow: Tensor, eps: float) -> Pair:
@@ -75,3 +92,25 @@ def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float) 
     grad_image, grad_flow = allocate(image.shape), allocate(flow.shape)
     _call("forward_warp_backward", [*tensors, grad_image, grad_flow], image, flow, eps)
     return grad_image.to(image.dtype), grad_flow
+
+
+def nearest_known(present: Tensor) -> Tensor:
+    """Index (N, H, W) into H * W of the nearest pixel that is `present` (N, H, W); the contract is in `fill.py`."""
+    n, h, w = present.shape
+    present = present.byte().contiguous()
+    index = torch.empty(present.shape, dtype=torch.int64)
+    function = _functions()["nearest_known", torch.uint8]
+    if h * w and function(present.data_ptr(), index.data_ptr(), n, h, w, _threads(h * w)):
+        raise MemoryError("nearest_known: no memory for one picture's rows")
+    return index
+
+
+def smooth_fill(guess: Tensor, present: Tensor, iterations: int, tolerance: float) -> Tensor:
+    """`guess` (N, C, H, W) float32 made biharmonic where `present` (N, H, W) is not; the contract is in `fill.py`."""
+    n, c, h, w = guess.shape
+    filled, present = guess.clone(memory_format=torch.contiguous_format), present.byte().contiguous()
+    threads = min(n, torch.get_num_threads())  # a picture each: some ten thousand operations a pixel
+    function = _functions()["smooth_fill", torch.float32]
+    if n and function(filled.data_ptr(), present.data_ptr(), n, c, h, w, iterations, tolerance, threads):
+        raise MemoryError("smooth_fill: no memory for a picture's holes")
+    return filled

@@ -1,0 +1,20 @@
+"""How unlike two pictures look to a network trained on photos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def perceptual_distance(features: Sequence[Tensor], target_features: Sequence[Tensor]) -> Tensor:
+    """Squared distance of unit-length feature vectors, meaned over positions, summed over layers: (N,), 0 = alike.
+
+    The maps are (N, C_k, H_k, W_k). This is LPIPS (Zhang et al. 2018) without its learned weights of the channels, so
+    its numbers are not those of LPIPS.
+    """
+    pairs = zip(features, target_features, strict=True)
+    layers = [(F.normalize(f) - F.normalize(t)).square().sum(1).mean((1, 2)) for f, t in pairs]
+    return torch.stack(layers).sum(0)
