@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,14 +12,40 @@ from deformcli import options, registry
 from deformcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from deformcli.engine.trainer import Losses, Trainer
+    from deformcli.engine.processes import Processes
+    from deformcli.engine.recipe import Recipe
+    from deformcli.engine.trainer import Trainer
 
-Preset = Annotated[str, typer.Option("--preset", help="A named config of the recipe.")]
-Data = Annotated[list[str], typer.Option("--data", metavar="KIND:PATH", help="Where the pictures are; may repeat.")]
+Preset = Annotated[
+    str | None, typer.Option("--preset", help="A named config of the recipe: best by default, or that of --resume.")
+]
 Out = Annotated[Path, typer.Option("--out", help="Folder for checkpoints, log and samples.")]
 Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Optimizer steps in all.")]
-BatchSize = Annotated[int | None, typer.Option("--batch-size", min=1, help="Items per step.")]
-Resume = Annotated[str | None, typer.Option("--resume", metavar="auto|FILE", help="Go on from a checkpoint.")]
+MaxHours = Annotated[float | None, typer.Option("--max-hours", min=0, help="End after so many hours, to be resumed.")]
+BatchSize = Annotated[
+    int | None, typer.Option("--batch-size", min=1, help="Items per step, of all processes together.")
+]
+GradAccum = Annotated[
+    int | None, typer.Option("--grad-accum", min=1, help="Compute a step in so many parts, to save memory.")
+]
+Amp = Annotated[str | None, typer.Option("--amp", metavar="auto|bf16|fp16|off", help="Mixed precision.")]
+Compile = Annotated[bool | None, typer.Option("--compile/--no-compile", help="Use torch.compile.")]
+Ema = Annotated[float | None, typer.Option("--ema", min=0, max=1, help="Decay of the exported running average.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Of initial weights and data.")]
+SaveEvery = Annotated[int | None, typer.Option("--save-every", min=0, help="Steps between checkpoints.")]
+SampleEvery = Annotated[int | None, typer.Option("--sample-every", min=0, help="Steps between sample grids.")]
+EvalEvery = Annotated[
+    int | None, typer.Option("--eval-every", min=0, help="Steps between measurements on held-out items; 0 = none.")
+]
+Resume = Annotated[
+    str | None, typer.Option("--resume", metavar="auto|FILE", help="Go on from a checkpoint, with its config.")
+]
+InitFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--init-from", metavar="ID|FILE", help="Begin with these weights.", autocompletion=options.weights_ids
+    ),
+]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a field of the config.")]
 Weights = Annotated[
     list[str] | None,
@@ -33,97 +57,145 @@ Weights = Annotated[
     ),
 ]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0 = all.")]
+TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard too.")]
 ShowConfig = Annotated[bool, typer.Option("--show-config", help="Print the config and end.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Try one step, and write nothing.")]
 
 
 def train(
+    context: typer.Context,
     recipe: options.Recipe,
-    data: Data = [],  # noqa: B006 - Typer reads it, nobody writes it
+    data: options.Data = [],  # noqa: B006 - Typer reads it, nobody writes it
     out: Out = Path("runs/new"),
-    preset: Preset = "best",
+    masks: options.Masks = None,
+    preset: Preset = None,
     steps: Steps = None,
+    max_hours: MaxHours = None,
     batch_size: BatchSize = None,
+    grad_accum: GradAccum = None,
+    amp: Amp = None,
+    use_compile: Compile = None,
+    ema: Ema = None,
+    seed: Seed = None,
+    save_every: SaveEvery = None,
+    sample_every: SampleEvery = None,
+    eval_every: EvalEvery = None,
     resume: Resume = None,
+    init_from: InitFrom = None,
     changes: Set = None,
     weights: Weights = None,
     threads: Threads = 0,
+    tensorboard: TensorBoard = False,
     show_config: ShowConfig = False,
+    dry_run: DryRun = False,
     device: options.Device = "auto",
+    offline: options.Offline = False,
     no_progress: options.NoProgress = False,
 ) -> None:
-    """Train a task's networks against their discriminators."""
+    """Train a task's networks against their discriminators; under torchrun, on many devices."""
     kind = registry.choose("recipe", recipe, registry.recipes())
-    config = _config(kind, preset, steps, batch_size, [*(changes or []), *map(_helper, weights or [])])
+
+    from deformcli.engine.checkpoint import find_checkpoint
+    from deformcli.engine.processes import joined
+    from deformcli.engine.settings import flat, override
+    from deformcli.weights import resolve_weights
+
+    if resume and init_from:
+        raise UsageError("--resume and --init-from exclude one another", "a resumed run has its weights already")
+    checkpoint = find_checkpoint(out, resume) if data or resume else None
+    start = resolve_weights(init_from, task=kind.name, offline=offline) if init_from else None
+    short = {
+        "steps": steps, "max_hours": max_hours, "batch_size": batch_size, "grad_accum": grad_accum, "amp": amp,
+        "compile": use_compile, "ema": ema, "seed": seed, "save_every": save_every, "sample_every": sample_every,
+        "eval_every": eval_every,
+    }  # fmt: skip
+    given = [f"training.{key}={value}" for key, value in short.items() if value is not None]
+    helpers = [_helper(name, offline) for name in weights or []]
+    given += [f"masks={masks}"] if masks else []
+    config = override(_base(kind, preset, checkpoint, start), [*(changes or []), *helpers, *given])
     if show_config:
-        for key, value in _flat(dataclasses.asdict(config)):
-            typer.echo(f"{key} = {value}")
+        for key, value, meaning in flat(config):
+            typer.echo(f"{key} = {value}  # {meaning}" if meaning else f"{key} = {value}")
         return
     if not data:
         raise UsageError("no data to train on", "name it, as in --data folder:photos")
 
-    import torch
+    with joined(device) as processes:
+        trainer = _trainer(kind(config), data, out, processes, threads)
+        if checkpoint is not None:
+            trainer.restore(checkpoint)
+        if start is not None:
+            trainer.begin_with(start)
+        if dry_run:
+            typer.echo(_tried(trainer), err=True)
+            return
+        from .progress import progress
 
-    from deformcli.data.spec import open_items
-    from deformcli.engine.checkpoint import find_checkpoint
-    from deformcli.engine.device import choose_device
-    from deformcli.engine.trainer import Trainer
-
-    checkpoint = find_checkpoint(out, resume)
-    if threads:
-        torch.set_num_threads(threads)
-    task = kind(config)
-    items = config.training.steps * config.training.batch_size
-    trainer = Trainer(task, open_items(task, data, "train", items), out, choose_device(device))
-    if checkpoint is not None:
-        trainer.restore(checkpoint)
-    with _progress(trainer, shown=not no_progress) as report:
-        trainer.run(report)
-    typer.echo(f"trained {trainer.step} steps; use it with --weights {out / 'weights.safetensors'}", err=True)
+        with progress(trainer, bar=not no_progress) as report:
+            trainer.run(report, {"data": data}, tensorboard)
+        if processes.leading:
+            has_command = kind.name in context.parent.command.commands
+            typer.echo(_summary(trainer, data, kind.name if has_command else None), err=True)
 
 
-def _config(kind: Any, preset: str, steps: int | None, batch_size: int | None, changes: list[str]) -> Any:
-    from deformcli.engine.recipe import override
+def _base(kind: Any, preset: str | None, checkpoint: Path | None, start: Path | None) -> Any:
+    """The config before anything is changed: a preset, or that of the checkpoint, its networks those of the weights."""
+    from deformcli.engine.checkpoint import checkpoint_config, load_generator
+    from deformcli.engine.settings import from_dict
 
+    if checkpoint is not None and preset is None:
+        return checkpoint_config(checkpoint, type(next(iter(kind.presets.values()))))
+    preset = preset or next(iter(kind.presets))
     if preset not in kind.presets:
         raise UsageError(f"no preset {preset!r} of {kind.name}", f"presets are: {', '.join(kind.presets)}")
-    short = {"training.steps": steps, "training.batch_size": batch_size}
-    given = [f"{key}={value}" for key, value in short.items() if value is not None]
-    return override(kind.presets[preset], [*changes, *given])
+    config = kind.presets[preset]
+    if start is None:
+        return config
+    return dataclasses.replace(config, generator=from_dict(type(config.generator), load_generator(start, kind.name)[1]))
 
 
-def _helper(name: str) -> str:
+def _helper(name: str, offline: bool) -> str:
     """`--weights vgg-16=FILE` as the assignment perceptual_weights=FILE: by what the network is for."""
     from deformcli.weights import find_entry, resolve_weights
 
-    return f"{find_entry(name.partition('=')[0]).task}_weights={resolve_weights(name)}"
+    return f"{find_entry(name.partition('=')[0]).task}_weights={resolve_weights(name, offline=offline)}"
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def _trainer(task: Recipe, data: list[str], out: Path, processes: Processes, threads: int) -> Trainer:
+    import torch
+
+    from deformcli.data.spec import open_items
+    from deformcli.engine.trainer import Trainer
+
+    if threads:
+        torch.set_num_threads(threads)
+    training = task.config.training
+    count = training.steps * training.batch_size
+    sizes = {training.start_size or training.size, training.size}
+    opened = {size: open_items(task.resized(size), data, "train", count) for size in sizes}
+    held_out = open_items(task, data, "test") if training.eval_every else None
+    return Trainer(task, opened.__getitem__, out, processes, held_out)
 
 
-@contextmanager
-def _progress(trainer: Trainer, shown: bool) -> Iterator[Any]:
-    """A bar with speed and loss on a terminal, a line now and then elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def _tried(trainer: Trainer) -> str:
+    losses = trainer.try_one_step()
+    size = sum(parameter.numel() for parameter in trainer.players.generator.parameters())
+    terms = "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
+    return f"all is well: a generator of {size:,} parameters, one step of {trainer.config.batch_size} items: {terms}"
 
-    console = Console(stderr=True)
-    total, every = trainer.config.steps, trainer.config.log_every
 
-    def line(step: int, losses: Losses) -> None:
-        if step % every == 0 or step == total:
-            text = "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
-            typer.echo(f"step {step}/{total}  {text}", err=True)
+def _summary(trainer: Trainer, data: list[str], command: str | None) -> str:
+    from deformcli.engine.trainer import BEST_WEIGHTS, WEIGHTS
 
-    if not shown or not console.is_terminal:
-        yield line
-        return
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[loss]}"))
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("train", total=total, completed=trainer.step, loss="")
-        yield lambda step, losses: bar.update(task, completed=step, loss=f"loss {losses.get('total', 0):.4f}")
+    weights = trainer.out / (BEST_WEIGHTS if trainer.best else WEIGHTS)
+    skipped = f", {trainer.players.skipped} of them skipped" if trainer.players.skipped else ""
+    lines = [f"trained {trainer.step} of {trainer.config.steps} steps{skipped}"]
+    if trainer.best:
+        lines.append(f"best at step {trainer.best['step']}, mean squared error {trainer.best['mse']:.5f}")
+    if trainer.step < trainer.config.steps:
+        lines.append("go on with the same command and --resume auto")
+    sources = " ".join(f"--data {spec}" for spec in data)
+    lines.append(f"measure it: deform evaluate {trainer.recipe.name} {sources} --weights {weights}")
+    if command:
+        lines.append(f"use it: deform {command} IN -o OUT --weights {weights}")
+    return "\n".join(lines)

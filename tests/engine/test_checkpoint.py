@@ -8,7 +8,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from deformcli.engine import checkpoint
 from deformcli.engine.checkpoint import (
     export_generator,
     fill_network,
@@ -38,11 +37,10 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
     save_tensors(path, TENSORS, ABOUT)
     before = path.read_bytes()
 
-    def half(tensors, name, metadata):
-        name.write_bytes(before[:50])
+    def half(temporary, path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoint, "save_file", half)
+    monkeypatch.setattr(os, "replace", half)
     with pytest.raises(KeyboardInterrupt):
         save_tensors(path, TENSORS, {})
     assert path.read_bytes() == before

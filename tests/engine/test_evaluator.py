@@ -1,20 +1,23 @@
-"""The means of a toy recipe, worked out by hand."""
+"""What is measured of a toy task, worked out by hand."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
-from deformcli.engine.evaluator import Row, evaluate
+from deformcli.engine.evaluator import Measurements, measure
+from deformcli.errors import NothingToDoError
 from deformcli.metrics import mse
 
 CPU = torch.device("cpu")
 
 
-class ToyRecipe:
+class ToyTask:
     """Items are flat pictures of level 100, 101, ... of 255; rows are by the parity of the item."""
-
-    generator = torch.nn.Dropout(0.9)
 
     def target(self, batch):
         return batch["image"]
@@ -23,9 +26,10 @@ class ToyRecipe:
         return ["odd" if index % 2 else "even" for index in batch["index"].tolist()]
 
 
-def items(count: int) -> list[dict[str, torch.Tensor]]:
+def items(count: int, **more: float) -> list[dict[str, torch.Tensor]]:
     return [
         {"image": torch.full((3, 2, 2), (100 + index) / 127.5 - 1), "index": torch.tensor(index)}
+        | {name: torch.tensor(value + index) for name, value in more.items()}
         for index in range(count)
     ]
 
@@ -36,20 +40,23 @@ METHODS = {
 }
 
 
+def squared(image, target, batch):
+    return mse(image, target)
+
+
+def run(data, methods: Mapping = METHODS, batch_size: int = 16, **more: object) -> Measurements:
+    return measure(ToyTask(), DataLoader(data, batch_size), methods, {"mse": squared}, device=CPU, **more)
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 16])
-def test_means_by_hand(batch_size):
+def test_values_by_hand(batch_size):
     """Item i is off by 2i levels: a squared error of i ** 2 times (2 / 255) ** 2 in 0..1."""
-    rows = evaluate(ToyRecipe(), items(5), METHODS, {"mse": mse}, CPU, batch_size)
-    found = {(row.method, row.group): (row.items, row.means["mse"] / (2 / 255) ** 2) for row in rows}
+    found = run(items(5), batch_size=batch_size)
     wrong, right = METHODS
-    assert found == {
-        (wrong, "even"): (3, pytest.approx((0 + 4 + 16) / 3, rel=1e-4)),
-        (wrong, "odd"): (2, pytest.approx((1 + 9) / 2, rel=1e-4)),
-        (wrong, "all"): (5, pytest.approx((0 + 1 + 4 + 9 + 16) / 5, rel=1e-4)),
-        (right, "even"): (3, pytest.approx(0, abs=1e-6)),
-        (right, "odd"): (2, pytest.approx(0, abs=1e-6)),
-        (right, "all"): (5, pytest.approx(0, abs=1e-6)),
-    }
+    assert found.values[wrong, "mse"] / (2 / 255) ** 2 == pytest.approx([0, 1, 4, 9, 16], rel=1e-4, abs=1e-6)
+    assert found.values[right, "mse"] == pytest.approx([0] * 5, abs=1e-10)
+    assert found.groups == ["even", "odd", "even", "odd", "even"]
+    assert found.yaws is None
 
 
 def test_pictures_count_as_the_8_bit_files_they_become():
@@ -59,24 +66,47 @@ def test_pictures_count_as_the_8_bit_files_they_become():
         "beyond": lambda batch: torch.full_like(batch["image"], 7.0),
         "white": lambda batch: torch.ones_like(batch["image"]),
     }
-    rows = {
-        row.method: row for row in evaluate(ToyRecipe(), items(1), methods, {"mse": mse}, CPU) if row.group == "all"
-    }
-    assert rows["near"].means["mse"] == pytest.approx(0, abs=1e-12)
-    assert rows["beyond"].means == rows["white"].means
+    values = run(items(1), methods).values
+    assert values["near", "mse"] == pytest.approx(0, abs=1e-12)
+    assert values["beyond", "mse"] == values["white", "mse"]
 
 
-def test_the_generator_is_put_into_evaluation():
-    recipe = ToyRecipe()
-    recipe.generator.train()
+def test_people_and_yaws_of_the_data():
+    found = run(items(3, person=70, yaw=-30.0))
+    assert found.people.tolist() == [0, 1, 2]
+    assert found.yaws.tolist() == [-30, -29, -28]
+
+
+def test_without_people_the_same_picture_is_the_same_person():
+    first, second = items(2)
+    assert run([first, second, first]).people.tolist() in ([0, 1, 0], [1, 0, 1])
+
+
+def test_what_nobody_knows_counts_nothing():
+    known = torch.ones(1, 2, 2)
+    known[:, 0] = 0
+    item = items(1)[0] | {"target_known": known}
+    wrong_there = {"x": lambda batch: batch["image"] + 0.5 * (1 - batch["target_known"])}
+    assert run([item], wrong_there).values["x", "mse"] == pytest.approx(0, abs=1e-10)
+
+
+def test_describers_see_every_method_and_the_truth():
+    def level(image, batch, method):
+        assert torch.equal(batch["target"], batch["image"])
+        return {"level": image.mean((1, 2, 3))[:, None]}
+
+    features = run(items(3), describers=[level]).features
+    assert set(features) == {(name, "level") for name in (*METHODS, "target")}
+    assert np.allclose(features["right", "level"], features["target", "level"], atol=1e-6)
+    assert features["target", "level"].shape == (3, 1)
+
+
+def test_observers_see_the_pictures_and_their_values():
     seen = []
-    evaluate(recipe, items(1), {"x": lambda b: seen.append(recipe.generator.training) or b["image"]}, {"mse": mse}, CPU)
-    assert seen == [False]
+    run(items(3), batch_size=2, observe=lambda batch, images, judged: seen.append((images, judged)))
+    assert [(len(images), len(judged["right", "mse"])) for images, judged in seen] == [(2, 2), (2, 1)]
 
 
-def test_several_metrics_are_columns_of_one_row():
-    metrics = {"mse": mse, "one": lambda image, target: torch.ones(len(image))}
-    row = next(iter(evaluate(ToyRecipe(), items(2), {"right": METHODS["right"]}, metrics, CPU)))
-    assert isinstance(row, Row)
-    assert list(row.means) == ["mse", "one"]
-    assert row.means["one"] == 1
+def test_nothing_to_measure():
+    with pytest.raises(NothingToDoError, match="no item"):
+        measure(ToyTask(), [], METHODS, {"mse": squared}, device=CPU)

@@ -12,8 +12,11 @@ import torch
 
 from deform_frontalize.recipe import FrontalizeRecipe
 from deform_inpaint.recipe import InpaintRecipe
-from deformcli.engine.recipe import TrainingConfig, check_size, from_dict, frozen, override
-from deformcli.errors import DeformError, UsageError, WeightsError
+from deformcli.data.files import Files
+from deformcli.data.sources import Source
+from deformcli.engine.recipe import TrainingConfig, check_size, frozen
+from deformcli.engine.settings import from_dict, override
+from deformcli.errors import UsageError, WeightsError
 
 
 @dataclass(frozen=True)
@@ -131,12 +134,10 @@ def test_recipe_of_exported_weights(tiny_weights, tiny_config, task):
         other.from_weights(tiny_weights(task))
 
 
-@pytest.mark.parametrize(("task", "kind"), [("frontalize", "folder"), ("inpaint", "rotated")])
-def test_data_of_the_wrong_kind_is_refused(tiny_config, tmp_path, task, kind):
-    recipe = {"frontalize": FrontalizeRecipe, "inpaint": InpaintRecipe}[task](tiny_config(task, "best"))
-    with pytest.raises(DeformError, match=task) as caught:
-        recipe.dataset([(kind, tmp_path)], "train", 4)
-    assert caught.value.exit_code == 2
+def test_single_pictures_are_no_pairs(tiny_config):
+    recipe = FrontalizeRecipe(tiny_config("frontalize", "best"))
+    with pytest.raises(UsageError, match="--data folder:x: frontalize needs pairs"):
+        recipe.dataset([Source("folder:x", Files([]))], "train", 4)
 
 
 @pytest.mark.parametrize("size", [0, 31, 48, 100])

@@ -4,44 +4,84 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from deformcli.errors import UsageError, WeightsError
+from deformcli.files import beside, write_atomic
+
+from .runs import written
+from .settings import from_dict
 
 FORMAT = "deform-1"  # the one key of a file's metadata; two would come out in any order
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Write tensors and a JSON description atomically; a crash leaves the old file or the new one, never half."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Write tensors and a JSON description atomically; a crash leaves the old file or the new one, never half.
+
+    Raises DeformError if there is no room.
+    """
+    contiguous = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+    with written(path):
+        write_atomic(path, save(contiguous, {FORMAT: json.dumps(about)}))
+
+
+def save_also_as(path: Path, other: Path) -> None:
+    """Let the file have another name beside it, whatever that was before: by a link, by a copy where there are none."""
+    temporary = beside(other)
     try:
-        contiguous = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-        save_file(contiguous, temporary, {FORMAT: json.dumps(about)})
-        os.replace(temporary, path)
+        with written(other):
+            try:
+                os.link(path, temporary)
+            except OSError:
+                shutil.copyfile(path, temporary)
+            os.replace(temporary, other)
     finally:
-        temporary.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)  # it is still there if both were one file already
+
+
+def keep_newest(out: Path, count: int) -> None:
+    """Delete all numbered checkpoints but the `count` written last, and what a killed run was about to write."""
+    numbered = sorted(out.glob("checkpoint-[0-9]*.safetensors"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for path in (*numbered[count:], *out.glob(".*.part")):
+        path.unlink(missing_ok=True)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read back what `save_tensors` wrote. Raises WeightsError if it is missing, damaged or of another kind."""
+    with _opened(path) as (file, about):
+        return {key: file.get_tensor(key) for key in file.keys()}, about  # noqa: SIM118 - not a mapping
+
+
+def checkpoint_config(path: Path, kind: type) -> Any:
+    """The config, of type `kind`, of the run that a checkpoint is of. Raises WeightsError if it is no checkpoint."""
+    with _opened(path) as (_, about):
+        if "step" not in about:
+            raise WeightsError(f"{path}: is no checkpoint", "name a checkpoint.safetensors")
+        return from_dict(kind, about["config"])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+            if FORMAT not in metadata:
+                raise WeightsError(f"{path}: holds no deform network", "name a .safetensors file written by deform")
+            yield file, json.loads(metadata[FORMAT])
     except (OSError, SafetensorError) as error:
         raise WeightsError(
             f"{path}: not a weights file ({error})", "name a .safetensors file written by deform"
         ) from error
-    if FORMAT not in metadata:
-        raise WeightsError(f"{path}: holds no deform network", "name a .safetensors file written by deform")
-    return tensors, json.loads(metadata[FORMAT])
 
 
 def export_generator(path: Path, generator: nn.Module, task: str, config: Mapping[str, Any], steps: int) -> None:
@@ -81,6 +121,10 @@ def restore_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> No
         index, key = name.split(".", 1)
         state.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    for parameter, moments in optimizer.state.items():  # a fused optimizer reads memory in the parameter's order
+        for key, value in moments.items():
+            if value.shape == parameter.shape:
+                moments[key] = torch.empty_like(parameter, requires_grad=False).copy_(value)
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -33,6 +33,11 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device, amp: str) -> torch.autocast:
-    """Mixed precision for `amp`: "auto" (bf16 where it is fast), "bf16" or "off"."""
-    enabled = amp == "bf16" or (amp == "auto" and has_fast_bfloat16(device))
-    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+    """Mixed precision for `amp`: "auto" (bf16 where it is fast), "bf16", "fp16" or "off"."""
+    enabled = amp in ("bf16", "fp16") or (amp == "auto" and has_fast_bfloat16(device))
+    return torch.autocast(device.type, torch.float16 if amp == "fp16" else torch.bfloat16, enabled=enabled)
+
+
+def network_layout(device: torch.device) -> torch.memory_format:
+    """The order of a network's weights in memory that convolutions are fast with."""
+    return torch.channels_last if has_fast_bfloat16(device) else torch.contiguous_format

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from deformcli.errors import UsageError, WeightsError
+from deformcli.data.sources import Source
+from deformcli.errors import UsageError
 
 from .checkpoint import fill_network, load_generator
+from .settings import from_dict
 
 Batch = dict[str, Tensor]
 
@@ -26,8 +28,12 @@ class TrainingConfig:
     """How long and how fast; the defaults are the thesis's (section 4.2.3). Recipes add networks and losses."""
 
     steps: int = 100_000  # optimizer steps
-    batch_size: int = 16  # items per step
+    max_hours: float = 0.0  # end the run after so many hours, to be resumed; 0 = when the steps are done
+    batch_size: int = 16  # items per step, of all processes together
+    grad_accum: int = 1  # parts that a process computes its items in, one after the other, to save memory
     size: int = 128  # side of the pictures in pixels
+    start_size: int = 0  # their side at first; 0 = `size` from the start
+    grow_at: int = 0  # step from which they have their full size
     generator_lr: float = 2e-5  # Adam's learning rate for the generator
     discriminator_lr: float = 1e-5  # and for each discriminator
     warmup: int = 0  # steps over which the generator's rate rises from 0
@@ -36,11 +42,15 @@ class TrainingConfig:
     ema: float = 0.0  # decay of the generator's running average, which is exported; 0 = none
     clip: float = 0.0  # largest norm of the generator's gradient; 0 = unlimited
     seed: int = 0  # of initial weights and data
-    amp: Literal["auto", "bf16", "off"] = "auto"  # mixed precision; auto: bf16 where it is fast
-    workers: int = 1  # processes that prepare data
+    amp: Literal["auto", "bf16", "fp16", "off"] = "auto"  # mixed precision; auto: bf16 where it is fast
+    compile: bool = False  # let torch.compile make the networks faster, at the cost of a slow first step
+    workers: int = 1  # processes that prepare data, for each process that trains
     log_every: int = 20  # steps between lines of the log
     save_every: int = 500  # steps between checkpoints
-    sample_every: int = 500  # steps between sample grids
+    keep: int = 2  # older checkpoints that are kept beside the last and the best
+    sample_every: int = 500  # steps between sample grids; 0 = none
+    eval_every: int = 500  # steps between measurements on held-out items, which find the best weights; 0 = none
+    eval_items: int = 64  # held-out items that are measured
 
 
 class Recipe(ABC):
@@ -56,10 +66,11 @@ class Recipe(ABC):
 
     @classmethod
     def from_weights(cls, path: Path) -> Recipe:
-        """The recipe around an exported generator, for evaluation: discriminators untrained, no helper networks."""
+        """The recipe around an exported generator, for evaluation: without discriminators and helper networks."""
         state, config = load_generator(path, cls.name)
         first = next(iter(cls.presets.values()))
         recipe = cls(replace(first, generator=from_dict(type(first.generator), config)))
+        recipe.discriminators = nn.ModuleDict()
         fill_network(recipe.generator, state, path)
         return recipe
 
@@ -67,9 +78,15 @@ class Recipe(ABC):
     def __init__(self, config: Any) -> None:
         """Build the networks of a config."""
 
+    def resized(self, size: int) -> Recipe:
+        """The same recipe with the same networks, whose `dataset` has pictures of another size."""
+        other = copy.copy(self)
+        other.config = replace(self.config, training=replace(self.config.training, size=size))
+        return other
+
     @abstractmethod
-    def dataset(self, sources: Sequence[tuple[str, Path]], split: str, length: int = 0) -> Dataset:
-        """Items of a split ("train", "test") from (kind, root) pairs; `length` cuts or repeats a training split."""
+    def dataset(self, sources: Sequence[Source], split: str, length: int = 0) -> Dataset:
+        """Items of a split ("train", "test") from opened data; `length` cuts or repeats a training split."""
 
     @abstractmethod
     def generator_losses(self, batch: Batch, step: int) -> tuple[dict[str, Tensor], Any]:
@@ -95,6 +112,10 @@ class Recipe(ABC):
     def groups(self, batch: Batch) -> list[str]:
         """The table row of each item: the yaw, the kind of mask."""
 
+    def warps(self, batch: Batch) -> Tensor:
+        """The K warped pictures (N, K, 3, S, S) behind `predict`. Raises UsageError if nothing is warped."""
+        raise UsageError(f"{self.name}: nothing is warped", "take a recipe or preset that warps")
+
     @abstractmethod
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """Columns of the sample grid, as the generator makes them now: name -> (N, 3, S, S) in [-1, 1]."""
@@ -117,66 +138,6 @@ def check_size(size: int, multiple: int) -> None:
         )
 
 
-def override(config: Any, assignments: Sequence[str]) -> Any:
-    """Apply "key=value" or "section.key=value" to a frozen config. Raises UsageError naming the key."""
-    for assignment in assignments:
-        key, separator, text = assignment.partition("=")
-        if not separator:
-            raise UsageError(f"--set {assignment}: expected key=value", "write for example --set batch_size=8")
-        config = _replace(config, key.split("."), text, key)
-    return config
-
-
-def _replace(config: Any, path: Sequence[str], text: str, key: str) -> Any:
-    fields = {field.name for field in dataclasses.fields(config)}
-    if path[0] not in fields:
-        raise UsageError(f"--set {key}: no field {path[0]!r}", f"fields are: {', '.join(sorted(fields))}")
-    value = getattr(config, path[0])
-    if dataclasses.is_dataclass(value) != (len(path) > 1):
-        problem = "has no fields" if len(path) > 1 else f"has fields: {', '.join(vars(value))}"
-        raise UsageError(f"--set {key}: {path[0]} {problem}", "see --show-config for all keys")
-    if len(path) > 1:
-        return dataclasses.replace(config, **{path[0]: _replace(value, path[1:], text, key)})
-    try:
-        return dataclasses.replace(config, **{path[0]: _parse(text, get_type_hints(type(config))[path[0]])})
-    except ValueError as error:
-        raise UsageError(f"--set {key}={text}: {error}", f"it is now {value!r}") from error
-
-
-def _parse(text: str, kind: Any) -> Any:
-    """`text` as a value of type `kind`. Raises ValueError saying what was expected."""
-    if get_origin(kind) is Literal:
-        if text not in get_args(kind):
-            raise ValueError(f"{text!r} is none of {', '.join(get_args(kind))}")
-        return text
-    if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise ValueError(f"{text!r} is not true or false")
-        return text.lower() == "true"
-    if get_origin(kind) is tuple:
-        return tuple(_parse(part, get_args(kind)[0]) for part in text.split(","))
-    try:
-        return kind(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no {kind.__name__}") from None
-
-
-def from_dict(kind: type, values: Mapping[str, Any]) -> Any:
-    """A frozen config back from `dataclasses.asdict`, as weights carry it. Raises WeightsError naming unknown keys."""
-    hints = get_type_hints(kind)
-    unknown = set(values) - set(hints)
-    if unknown:
-        remedy = "use weights written by this version of deform"
-        raise WeightsError(f"the weights' config has an unknown field {sorted(unknown)[0]!r}", remedy)
-    restored = {}
-    for key, value in values.items():
-        hint = hints[key]
-        if dataclasses.is_dataclass(hint):
-            value = from_dict(hint, value)  # type: ignore[arg-type]
-        restored[key] = tuple(value) if isinstance(value, list) else value
-    return kind(**restored)
-
-
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
     """Let `module` judge without learning: its parameters take no gradient, its inputs still do."""
@@ -188,6 +149,11 @@ def frozen(module: nn.Module) -> Iterator[None]:
     finally:
         for parameter in parameters:
             parameter.requires_grad_(True)
+
+
+def target_known(batch: Batch, target: Tensor) -> Tensor:
+    """Which pixels (N, 1, H, W) of the true pictures are known, for losses to look at alone (section 3.2)."""
+    return batch["target_known"] if "target_known" in batch else torch.ones_like(target[:, :1])
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
