@@ -1,12 +1,12 @@
-"""`deform evaluate RECIPE`: measure weights on held-out data. Light: torch is imported when the command runs."""
+"""`deform evaluate`: how good pictures are, in numbers and to look at. Light: torch is imported when a command runs."""
 
 import typer
 
 import deformcli
 
-from .command import evaluate
+from . import command
 
 
 @deformcli.hookimpl
 def register_commands(app: typer.Typer) -> None:
-    app.command()(evaluate)
+    app.add_typer(command.app, name="evaluate")

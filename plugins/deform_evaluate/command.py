@@ -1,92 +1,117 @@
-"""The command behind `deform evaluate`."""
+"""The commands behind `deform evaluate`."""
 
 from __future__ import annotations
 
-import json
-import math
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from deformcli import options, registry
-from deformcli.errors import UsageError
 
-if TYPE_CHECKING:
-    from deformcli.engine.evaluator import Row
+from .options import Judging, Tables
 
-Data = Annotated[list[str], typer.Option("--data", metavar="KIND:PATH", help="Where the pictures are; may repeat.")]
 Weights = Annotated[
     list[str] | None,
     typer.Option(
         "--weights", metavar="ID|PATH", help="What to measure; may repeat.", autocompletion=options.weights_ids
     ),
 ]
-Metrics = Annotated[str, typer.Option("--metrics", help="Which metrics, separated by commas.")]
-Size = Annotated[int, typer.Option("--size", min=32, help="Side of the pictures in pixels.")]
+Baseline = Annotated[
+    list[str] | None,
+    typer.Option(help="copy, mirror, telea, navier-stokes, biharmonic or mean; may repeat. Default: the task's."),
+]
+Size = Annotated[int, typer.Option(min=32, help="Side of the pictures in pixels.")]
 
 
-def evaluate(
+class _RecipeByDefault(typer.core.TyperGroup):
+    """`deform evaluate inpaint ...` is `deform evaluate recipe inpaint ...`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands:
+            args = ["recipe", *args]
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        recipes = self.commands["recipe"].params[0].shell_complete(ctx, incomplete)
+        return [*super().shell_complete(ctx, incomplete), *recipes]
+
+
+app = typer.Typer(cls=_RecipeByDefault, no_args_is_help=True, help="Measure pictures against the truth.")
+
+
+@app.command()
+@options.spread
+def recipe(
     recipe: options.Recipe,
-    data: Data,
+    data: options.Data,
+    judging: Judging,
+    tables: Tables,
     weights: Weights = None,
-    metrics: Metrics = "mse,psnr,ssim",
+    baseline: Baseline = None,
+    masks: options.Masks = None,
     size: Size = 128,
-    seed: options.Seed = 0,
-    device: options.Device = "auto",
-    offline: options.Offline = False,
-    as_json: options.Json = False,
 ) -> None:
-    """Measure weights on the held-out split, beside the task's baselines on the same items."""
+    """Measure weights and baselines on the held-out items of a task: same items, same masks, same seed."""
     kind = registry.choose("recipe", recipe, registry.recipes())
+
+    from torch.utils.data import DataLoader
 
     from deformcli.data.spec import open_items
     from deformcli.engine.device import choose_device
-    from deformcli.engine.evaluator import evaluate as run
-    from deformcli.metrics import LOWER_IS_BETTER, METRICS
-    from deformcli.weights import resolve_weights
 
-    names, known = metrics.split(","), {**registry.metrics(), **METRICS}
-    if not set(names) <= set(known):
-        raise UsageError(f"--metrics {metrics}: not all known", f"known: {', '.join(sorted(known))}")
-    chosen = {name: registry.resolve(judge) if isinstance(judge := known[name], str) else judge for name in names}
-    place = choose_device(device)
-    rows: list[Row] = []
-    for position, name in enumerate(weights or [kind.default_weights]):
-        task = kind.from_weights(resolve_weights(name, task=recipe, offline=offline))
-        task.config = replace(task.config, training=replace(task.config.training, size=size, seed=seed))
-        task.generator.to(place)
-        methods = {name: task.predict, **(task.baselines() if position == 0 else {})}
-        rows += run(task, open_items(task, data, "test"), methods, chosen, place)
-    if as_json:
-        typer.echo(json.dumps([_finite(asdict(row)) for row in rows], indent=2))
-    else:
-        lower = [name for name, judge in chosen.items() if getattr(judge, "lower_is_better", name in LOWER_IS_BETTER)]
-        _print_table(rows, list(chosen), lower)
+    from .methods import choose_baselines, open_tasks
+    from .run import judge
+
+    device = choose_device(judging.device)
+    changes = [f"training.size={size}", f"training.seed={judging.seed}", *([f"masks={masks}"] if masks else [])]
+    tasks, hashes = open_tasks(kind, weights or [kind.default_weights], changes, device, judging.offline)
+    task = next(iter(tasks.values()))
+    items = open_items(task, data, "test")
+    methods = {name: one.predict for name, one in tasks.items()} | choose_baselines(task, baseline, data, device)
+    about = {"recipe": recipe, "data": data, "pictures": f"{size} x {size}, resized by area", "weights": hashes}
+    batches = DataLoader(items, batch_size=16)
+    judge(task, batches, methods, judging, tables, about, holes="known" in items[0])
 
 
-def _finite(row: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no infinity: the PSNR of equal pictures becomes null."""
-    return {**row, "means": {name: v if math.isfinite(v) else None for name, v in row["means"].items()}}
+@app.command()
+@options.spread
+def dirs(
+    predictions: Annotated[Path, typer.Argument(metavar="PRED", help="Folder of pictures to judge.")],
+    truths: Annotated[Path, typer.Argument(metavar="GT", help="Folder of true pictures of the same names.")],
+    judging: Judging,
+    tables: Tables,
+) -> None:
+    """Compare two folders of pictures by file name, whatever the suffix."""
+    from .folders import Folders
+    from .run import judge
+
+    folders = Folders(predictions, truths)
+    methods = {f"{predictions.resolve().name}/": lambda batch: batch["image"]}  # no baseline's name
+    about = {"folders": [str(predictions), str(truths)], "pictures": "as they are, not resized"}
+    judge(folders, folders, methods, judging, tables, about, holes=False)
 
 
-def _print_table(rows: list[Row], metrics: list[str], lower: list[str]) -> None:
-    """One line per group and method, the best of each group in bold."""
-    from rich.console import Console
-    from rich.table import Table
+@app.command()
+def sweep(
+    recipe: options.Recipe,
+    data: options.Data,
+    setting: Annotated[str, typer.Option("--set", metavar="KEY=A,B,...", help="A setting, and its values.")],
+    runs: Annotated[list[Path], typer.Option(metavar="DIR", help="A trained run, or a folder of runs; may repeat.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The picture to write.")],
+    items: Annotated[int, typer.Option(min=1, help="How many held-out items are shown.")] = 3,
+    size: Size = 128,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+) -> None:
+    """Lay runs side by side with their warped pictures w1..wK: what one setting does."""
+    kind = registry.choose("recipe", recipe, registry.recipes())
 
-    arrows = {metric: "↓" if metric in lower else "↑" for metric in metrics}
-    table = Table("group", "method", "items", *(f"{metric} {arrow}" for metric, arrow in arrows.items()))
-    for group in dict.fromkeys(row.group for row in rows):
-        members = [row for row in rows if row.group == group]
-        best = {m: (min if m in lower else max)(row.means[m] for row in members) for m in metrics}
-        for row in members:
-            cells = [_cell(row.means[m], row.means[m] == best[m]) for m in metrics]
-            table.add_row(group, row.method, str(row.items), *cells)
-        table.add_section()
-    Console().print(table)
+    from deformcli.engine.device import choose_device
+    from deformcli.images import write_image
 
+    from .sweep import find_runs, lay_out
 
-def _cell(value: float, best: bool) -> str:
-    text = f"{value:.5f}" if abs(value) < 1 else f"{value:.2f}"
-    return f"[bold]{text}[/bold]" if best else text
+    changes = [f"training.size={size}", f"training.seed={seed}"]
+    sheet = lay_out(kind, find_runs(kind, setting, runs), data, changes, items, choose_device(device))
+    write_image(sheet, output)

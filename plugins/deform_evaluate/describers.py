@@ -1,0 +1,127 @@
+"""Networks that describe a picture by numbers: who is in it, what is in it. See `deformcli.engine.evaluator.Describer`.
+
+Faces are aligned by the five points that MTCNN finds in the true picture, for whatever a method made of it: an output
+should have its face there. The unchanged input (the baseline `copy`) is turned, so it is aligned by its own points, as
+a recogniser would take it. Where no face is found, the true picture's points serve, or those of an average crop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from deformcli.engine.evaluator import TARGET, Describer, content_hashes
+from deformcli.errors import WeightsError, one_line
+from deformcli.files import write_atomic
+from deformcli.hub import cache_dir
+from deformcli.models.embedders import CompactVGG19Features, VGG16Features, load_frozen
+from deformcli.models.identity import FacePoints, Identifier, crop_points
+
+COPY = "copy"
+PERCEPTUAL = {"vgg-16": VGG16Features, "vgg-19-compact": CompactVGG19Features}
+"""Networks whose feature maps are compared picture by picture."""
+
+
+class Identities:
+    """Face embeddings, as {name: (N, K)}."""
+
+    def __init__(self, network: str, path: Path, device: torch.device, name: str) -> None:
+        self.identifier, self.find, self.name = Identifier(network, path, device), FacePoints(device), name
+        # By the picture's sha256: true pictures come again for every method, and often for every angle.
+        self.points: dict[bytes, np.ndarray | None] = {}
+        self.true: dict[bytes, Tensor] = {}
+
+    def __call__(self, image: Tensor, batch: Mapping[str, Tensor], method: str) -> dict[str, Tensor]:
+        if method == TARGET:
+            return {self.name: self._of_true(image)}
+        points = self._true_points(batch[TARGET])
+        if method == COPY:
+            own = self._find(image)
+            points = [true if found is None else found for true, found in zip(points, own, strict=True)]
+        return {self.name: self.identifier(image, np.stack(points))}
+
+    def _of_true(self, image: Tensor) -> Tensor:
+        hashes = content_hashes(image)
+        if new := _first_of_each(hashes, self.true):
+            some = image[list(new.values())]
+            self.true |= zip(new, self.identifier(some, np.stack(self._true_points(some))), strict=True)
+        return torch.stack([self.true[digest] for digest in hashes])
+
+    def _true_points(self, image: Tensor) -> list[np.ndarray]:
+        usual = crop_points(*image.shape[2:])
+        return [usual if found is None else found for found in self._find(image)]
+
+    def _find(self, image: Tensor) -> list[np.ndarray | None]:
+        hashes = content_hashes(image)
+        if new := _first_of_each(hashes, self.points):
+            self.points |= zip(new, self.find(image[list(new.values())]), strict=True)
+        return [self.points[digest] for digest in hashes]
+
+
+def _first_of_each(hashes: list[bytes], known: Mapping[bytes, object]) -> dict[bytes, int]:
+    """Where each picture is that is not known yet."""
+    return {digest: hashes.index(digest) for digest in hashes if digest not in known}
+
+
+class Looks:
+    """The last feature map of a VGG, averaged over the picture, as {name: (N, K)}."""
+
+    def __init__(self, network: str, path: Path, device: torch.device, name: str) -> None:
+        self.network, self.name = load_frozen(PERCEPTUAL[network](), path).to(device), name
+
+    def __call__(self, image: Tensor, batch: Mapping[str, Tensor], method: str) -> dict[str, Tensor]:
+        return {self.name: self.network(image)[-1].mean((2, 3))}
+
+
+class Remembered:
+    """A describer that keeps its features of true pictures in the cache, by their content and the network's sha256."""
+
+    def __init__(self, describer: Describer, sha256: str) -> None:
+        self.describer, self.sha256 = describer, sha256
+
+    def __call__(self, image: Tensor, batch: Mapping[str, Tensor], method: str) -> Mapping[str, Tensor]:
+        if method != TARGET:
+            return self.describer(image, batch, method)
+        about = f"{type(self.describer).__name__} {self.sha256} ".encode()
+        key = hashlib.sha256(about + b"".join(content_hashes(image))).hexdigest()
+        path = cache_dir() / "features" / f"{key}.safetensors"
+        with suppress(OSError, SafetensorError):
+            return load_file(path)
+        features = {name: values.cpu().contiguous() for name, values in self.describer(image, batch, method).items()}
+        with suppress(OSError):  # a cache that cannot be written costs the work again, no more
+            write_atomic(path, save(features))
+        return features
+
+
+class Inception:
+    """torch-fidelity's Inception v3: {"inception": (N, 2048), "logits": (N, 1008)}.
+
+    It resizes to 299 x 299 by the bilinear filter of TensorFlow 1, as in the first code of FID.
+    """
+
+    def __init__(self, path: Path, device: torch.device) -> None:
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+        pickled = io.BytesIO()  # its constructor opens pickles alone: it gets one of these tensors, made here
+        torch.save(load_file(path), pickled)
+        pickled.seek(0)
+        try:
+            layers = ["2048", "logits_unbiased"]
+            network = FeatureExtractorInceptionV3("inception-v3-compat", layers, feature_extractor_weights_path=pickled)
+        except RuntimeError as error:
+            raise WeightsError(f"{path}: not the weights of Inception v3 ({one_line(error)[:160]})",
+                               "convert the file that torch-fidelity downloads") from error  # fmt: skip
+        self.network, self.device = network.to(device), device
+
+    def __call__(self, image: Tensor, batch: Mapping[str, Tensor], method: str) -> dict[str, Tensor]:
+        features, logits = self.network(((image + 1) * 127.5).round().clamp(0, 255).byte())
+        return {"inception": features, "logits": logits}

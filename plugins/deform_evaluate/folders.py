@@ -1,0 +1,85 @@
+"""Two folders of pictures as a task: what is in one is judged against the file of the same name in the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from deformcli.engine.recipe import Batch
+from deformcli.errors import NothingToDoError, UsageError
+from deformcli.files import READABLE
+from deformcli.images import read_image, to_tensor
+from deformcli.metrics.pixel import WINDOW
+
+BATCH = 16
+
+
+class Folders:
+    """The pairs of two folders, by file name without suffix; all are in one group."""
+
+    def __init__(self, predictions: Path, truths: Path) -> None:
+        """Raises UsageError or NothingToDoError naming the folder, or the file that has no counterpart."""
+        found, wanted = _by_stem(predictions), _by_stem(truths)
+        for one, other, folder in ((found, wanted, truths), (wanted, found, predictions)):
+            if alone := sorted(one.keys() - other.keys()):
+                count = f"{len(alone)} of {len(one)} have none, the first is" if len(alone) > 1 else "it is"
+                cause = f"{folder} has no picture called {alone[0]}: {count} {one[alone[0]]}"
+                raise UsageError(cause, "give both folders the same files, or take the others away")
+        self.pairs = [(found[stem], wanted[stem]) for stem in sorted(found)]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches of pictures of one size: "image" and "truth" (N, 3, H, W) in [-1, 1]."""
+        batch: list[tuple[Tensor, Tensor]] = []
+        for pair in self.pairs:
+            image, truth = _read(*pair)
+            if batch and (len(batch) == BATCH or batch[0][0].shape != image.shape):
+                yield _stacked(batch)
+                batch = []
+            batch.append((image, truth))
+        yield _stacked(batch)
+
+    def target(self, batch: Batch) -> Tensor:
+        return batch["truth"]
+
+    def groups(self, batch: Batch) -> list[str]:
+        return ["all"] * len(batch["truth"])
+
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """None but the two that are compared."""
+        return {}
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder", "name two folders of pictures")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in READABLE and path.is_file() and not path.name.startswith("."):
+            if path.stem in found:
+                cause = f"{folder} has two pictures called {path.stem}: {found[path.stem].name} and {path.name}"
+                raise UsageError(cause, "take one of them away")
+            found[path.stem] = path
+    if not found:
+        raise NothingToDoError(f"{folder}: no picture there", f"name a folder of {' '.join(READABLE)} files")
+    return found
+
+
+def _read(prediction: Path, truth: Path) -> tuple[Tensor, Tensor]:
+    image, true = (to_tensor(read_image(path)) for path in (prediction, truth))
+    if image.shape != true.shape:
+        have, want = (f"{w} x {h}" for h, w in (image.shape[2:], true.shape[2:]))
+        raise UsageError(f"{prediction} is {have} pixels, {truth} is {want}", "bring them to one size first")
+    if min(image.shape[2:]) < WINDOW:
+        raise UsageError(f"{prediction} is smaller than {WINDOW} pixels", "compare larger pictures")
+    return image, true
+
+
+def _stacked(batch: list[tuple[Tensor, Tensor]]) -> Batch:
+    images, truths = zip(*batch, strict=True)
+    return {"image": torch.cat(images), "truth": torch.cat(truths)}

@@ -1,0 +1,63 @@
+"""The options that the commands of `deform evaluate` share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deformcli import options
+
+
+def _judging(*names: str, **more: object) -> object:
+    return typer.Option(*names, rich_help_panel="Judging", **more)
+
+
+def _tables(*names: str, **more: object) -> object:
+    return typer.Option(*names, rich_help_panel="Tables", **more)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judging:
+    """Which metrics, by which networks, where."""
+
+    metrics: Annotated[
+        str,
+        _judging(
+            metavar="NAME,...",
+            help="mse, psnr, ssim, hole-mse, hole-psnr, identity, rank1, perceptual, fid, kid, is. "
+            "Default: those that need no network.",
+        ),
+    ] = ""
+    identity: Annotated[
+        str | None,
+        _judging(
+            metavar="ID[=FILE]", help="Likeness and Rank-1 by mobilefacenet, inception-resnet-v1 or light-cnn-29."
+        ),
+    ] = None
+    perceptual: Annotated[
+        str | None, _judging(metavar="ID[=FILE]", help="Distance in the features of vgg-16 or vgg-19-compact.")
+    ] = None
+    features: Annotated[
+        list[str] | None,
+        _judging(
+            metavar="ID[=FILE]",
+            help="inception-v3-fid: FID, KID and IS. Another network: a Frechet distance named after it. May repeat.",
+        ),
+    ] = None
+    seed: options.Seed = 0
+    device: options.Device = "auto"
+    offline: options.Offline = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tables:
+    """Where the results go."""
+
+    csv: Annotated[Path | None, _tables(metavar="FILE", help="Write every number to a CSV file.")] = None
+    latex: Annotated[Path | None, _tables(metavar="FILE", help="Write the tables for LaTeX (booktabs).")] = None
+    html: Annotated[
+        Path | None, _tables(metavar="PAGE", help="Write a page with tables, plots and the pictures to browse.")
+    ] = None
+    as_json: options.Json = False
+    no_progress: options.NoProgress = False

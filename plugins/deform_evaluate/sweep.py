@@ -1,0 +1,110 @@
+"""Trained runs side by side: what one setting does to the warped pictures w1..wK, as in Fig. 4.5 of the thesis."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from deformcli.data.spec import open_items
+from deformcli.engine.recipe import Recipe, to_device
+from deformcli.engine.settings import override
+from deformcli.errors import UsageError
+from deformcli.images import to_uint8
+
+ABOUT, WEIGHTS = "run.json", "weights.safetensors"
+GAP, LABEL, HEAD = 4, 96, 14  # pixels between pictures, of the column of labels, of the row of names
+
+
+def find_runs(kind: Any, assignment: str, folders: Sequence[Path]) -> dict[str, Path]:
+    """ "key=a,b": "key = a" -> the folder of the run that was trained so, and likewise b.
+
+    `folders` are runs, or hold runs. Raises UsageError for a key or value that is none, and without exactly one run.
+    """
+    key, _, values = assignment.partition("=")
+    runs = [run for folder in folders for run in _runs_in(folder)]
+    found = {}
+    for text in values.split(","):
+        wanted = _at(override(next(iter(kind.presets.values())), [f"{key}={text}"]), key)
+        matching = [run for run in runs if _at(_config(run), key) == wanted]
+        if len(matching) != 1:
+            cause = f"{len(matching)} of these {len(runs)} runs were trained with {key}={text}"
+            remedy = f"deform train {kind.name} --set {key}={text} makes one; name one for each value"
+            raise UsageError(cause, remedy)
+        found[f"{key.rpartition('.')[2]} = {text}"] = matching[0]
+    return found
+
+
+@torch.inference_mode()
+def lay_out(
+    kind: Any, runs: Mapping[str, Path], data: Sequence[str], changes: Sequence[str], items: int, device: torch.device
+) -> np.ndarray:
+    """The sheet (H, W, 3) uint8: for every item a row per run, with the input, w1..wK, the output and the truth.
+
+    Runs of fewer warps leave room at the right.
+    """
+    tasks: dict[str, Recipe] = {label: kind.from_weights(run / WEIGHTS) for label, run in runs.items()}
+    for task in tasks.values():
+        task.config = override(task.config, changes)
+        task.generator.to(device).eval()
+    test = open_items(next(iter(tasks.values())), data, "test")
+    batch = to_device(default_collate([test[index] for index in range(min(items, len(test)))]), device)
+    rows = {label: _columns(task, batch) for label, task in tasks.items()}  # each (N, columns, 3, S, S)
+    most = max(row.shape[1] for row in rows.values())
+    names = ["input", *(f"w{number}" for number in range(1, most - 2)), "output", "truth"]
+    side = batch["image"].shape[-1]
+    sheet = [_row("", names, [], most, side, HEAD)]
+    sheet += [
+        _row(label, [], row[item], most, side, side)
+        for item in range(len(batch["image"]))
+        for label, row in rows.items()
+    ]
+    return np.concatenate(sheet)
+
+
+def _columns(task: Recipe, batch: dict[str, Tensor]) -> Tensor:
+    pictures = task.pictures(batch)
+    before, output, truth = (pictures[name][:, None] for name in ("input", "output", "target"))
+    return torch.cat([before, task.warps(batch), output, truth], 1)  # (N, K + 3, 3, S, S)
+
+
+def _row(
+    label: str, names: Sequence[str], pictures: Sequence[Tensor], columns: int, side: int, height: int
+) -> np.ndarray:
+    """A label, then names or pictures in columns."""
+    row = Image.new("RGB", (LABEL + columns * (side + GAP), height + GAP), "white")
+    draw = ImageDraw.Draw(row)
+    draw.text((GAP, height // 2), label, "black")
+    for index, name in enumerate(names):
+        draw.text((LABEL + index * (side + GAP) + GAP, 0), name, "black")
+    for index, picture in enumerate(pictures):
+        row.paste(Image.fromarray(to_uint8(picture)), (LABEL + index * (side + GAP), 0))
+    return np.asarray(row)
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    runs = [path.parent for path in (folder / ABOUT, *sorted(folder.glob(f"*/{ABOUT}"))) if path.is_file()]
+    if not runs:
+        raise UsageError(f"{folder}: no run of `deform train` there", f"name a folder with {ABOUT} and {WEIGHTS}")
+    return runs
+
+
+def _config(run: Path) -> dict[str, Any]:
+    try:
+        return json.loads((run / ABOUT).read_text("utf-8"))["config"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{run / ABOUT}: not what `deform train` wrote there", "name another run") from error
+
+
+def _at(config: Any, key: str) -> Any:
+    """The value of "section.key", of a config or of the JSON of one; tuples are lists there. None if there is none."""
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, dict) else getattr(config, part)
+    return list(config) if isinstance(config, tuple) else config

@@ -1,0 +1,89 @@
+"""The report as tables on a terminal."""
+
+from __future__ import annotations
+
+import math
+
+from rich.console import Console
+from rich.table import Table
+
+from .statistics import Column, Interval, Report, Row
+
+
+def show(report: Report) -> None:
+    """Methods by metrics; a table per metric and axis; differences; what was measured on what."""
+    console = Console()
+    console.print(_methods(report), *_groups(report))
+    if report.comparisons:
+        console.print(_comparisons(report))
+    for name, value in report.about.items():
+        console.print(f"[dim]{name}:[/dim] {text_of(value)}", highlight=False, soft_wrap=True)
+    for note in report.notes:
+        console.print(f"[yellow]note:[/yellow] {note}", highlight=False, soft_wrap=True)
+
+
+def number(value: float) -> str:
+    """Four significant digits or so, as every table has them."""
+    if not math.isfinite(value):
+        return "-" if math.isnan(value) else "∞" if value > 0 else "-∞"
+    if 0 < abs(value) < 1e-3:
+        return f"{value:.2e}"
+    return f"{value:.5f}" if abs(value) < 0.1 else f"{value:.4f}" if abs(value) < 1 else f"{value:.2f}"
+
+
+def best(rows: list[Row], column: Column) -> float:
+    """The best mean among the rows; NaN if there is none."""
+    values = [row.means[column.name] for row in rows if not math.isnan(row.means[column.name])]
+    return (min if column.lower_is_better else max)(values, default=math.nan)
+
+
+def _methods(report: Report) -> Table:
+    ((_, rows),) = report.of_axis("all").items()
+    caption = "± half of the bootstrap 95 % interval" if rows[0].intervals else None
+    table = Table("method", *(column.title for column in report.columns), title="All items", caption=caption)
+    for row in rows:
+        cells = (_cell(row, rows, column) + _half(row.intervals.get(column.name)) for column in report.columns)
+        table.add_row(row.method, *cells)
+    return table
+
+
+def _groups(report: Report) -> list[Table]:
+    tables = []
+    for column in report.columns if len(report.axes) > 1 else ():
+        table = Table("", *report.methods, title=column.title)
+        for axis in report.axes[1:]:
+            for group, rows in report.of_axis(axis).items():
+                table.add_row(group, *(_cell(row, rows, column) for row in rows))
+            table.add_section()
+        tables.append(table)
+    return tables
+
+
+def _cell(row: Row, rows: list[Row], column: Column) -> str:
+    value = row.means[column.name]
+    return f"[bold]{number(value)}[/bold]" if value == best(rows, column) else number(value)
+
+
+def _half(interval: Interval | None) -> str:
+    """A second line for a cell: how far the mean may be off."""
+    return f"\n[dim]±{(interval[1] - interval[0]) / 2:.2g}[/dim]" if interval else ""
+
+
+def _comparisons(report: Report) -> Table:
+    """A line per two methods; bold where the interval leaves out zero."""
+    names = list(dict.fromkeys(comparison.metric for comparison in report.comparisons))
+    titles = (column.title for column in report.columns if column.name in names)
+    table = Table("difference", *titles, title="Paired differences, all items")
+    found = {(c.one, c.other, c.metric): c for c in report.comparisons}
+    for one, other in dict.fromkeys((c.one, c.other) for c in report.comparisons):
+        compared = (found[one, other, name] for name in names)
+        cells = (("[bold]" if c.is_clear else "") + number(c.difference) + _half(c.interval) for c in compared)
+        table.add_row(f"{one} - {other}", *cells)
+    return table
+
+
+def text_of(value: object) -> str:
+    """A fact about the run in one line."""
+    if isinstance(value, dict):
+        return "; ".join(f"{key} {item}" for key, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
