@@ -22,9 +22,9 @@ def register_recipes() -> Mapping[str, str]:
 @deformcli.hookimpl
 def doctor() -> Sequence[tuple[str, bool, str]]:
     try:
-        from .face_crop import FaceDetector
+        from .detectors import Mtcnn
 
-        FaceDetector()
+        Mtcnn()
     except Exception as error:  # whatever is wrong with the detector's package
         return [("face detector", False, f"{type(error).__name__}: {error}")]
     return [("face detector", True, "MTCNN of facenet-pytorch, its weights are in that package")]

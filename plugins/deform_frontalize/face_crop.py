@@ -1,92 +1,81 @@
-"""Finding a face and cutting it out the way the networks know faces."""
+"""Cutting a face out the way the networks know faces."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from deformcli.errors import NothingToDoError
+from .detectors import Face
 
 SIZE = 128  # side of a crop in pixels
+LARGEST = 1024  # side of the largest crop at a photo's own resolution
 MARGIN = 10  # pixels of a crop by which the detector's box is grown (thesis section 4.1.1)
+BLEND = 0.25  # share of half a crop over which a pasted one fades in
 SHIFT = 0.076  # share of the crop by which it lies below the box, so that the eyes are a third down as in training
 
 
-@dataclass(frozen=True)
-class Face:
-    """A detector's box in pixels of the picture, and its confidence 0..1."""
+class Square(NamedTuple):
+    """A square in a picture: its centre and its side, in pixels."""
 
-    left: float
-    top: float
-    right: float
-    bottom: float
-    score: float
+    x: float
+    y: float
+    side: float
 
-    @property
-    def area(self) -> float:
-        return (self.right - self.left) * (self.bottom - self.top)
-
-
-class FaceDetector:
-    """MTCNN (Zhang et al. 2016) from facenet-pytorch, whose weights come with that package."""
-
-    def __init__(self, device: str = "cpu") -> None:
-        self.network = _mtcnn_class()(keep_all=True, device=device)
-
-    def find(self, rgb: np.ndarray) -> list[Face]:
-        """Faces in a picture (H, W, 3) uint8, largest first."""
-        if min(rgb.shape[:2]) < 20:  # MTCNN's smallest face; it fails on smaller pictures
-            return []
-        boxes, scores = self.network.detect(rgb)
-        if boxes is None:
-            return []
-        faces = [Face(*map(float, box), float(score)) for box, score in zip(boxes, scores, strict=True)]
-        return sorted(faces, key=lambda face: -face.area)
+    def to_crop(self, size: int) -> np.ndarray:
+        """The similarity (2, 3), as OpenCV's, from the picture to a crop of size x size."""
+        scale = size / self.side
+        middle = (size - 1) / 2  # pixels' centres are whole numbers
+        return np.array([[scale, 0, middle - scale * self.x], [0, scale, middle - scale * self.y]])
 
 
-def _mtcnn_class() -> type:
-    """facenet-pytorch's MTCNN alone: the package's own __init__ imports an HTTP client, a trainer and more."""
-    name = "facenet_pytorch"
-    spec = importlib.util.find_spec(name)
-    if spec is None or name in sys.modules:
-        return importlib.import_module(f"{name}.models.mtcnn").MTCNN
-    sys.modules[name] = importlib.util.module_from_spec(spec)  # the package, its __init__ not run
-    try:
-        return importlib.import_module(f"{name}.models.mtcnn").MTCNN
-    finally:
-        for module in [module for module in sys.modules if module.partition(".")[0] == name]:
-            del sys.modules[module]  # whoever imports the package gets it whole
-
-
-def largest(faces: Sequence[Face], name: str) -> Face:
-    """The largest face. Raises NothingToDoError, naming the picture, if there is none."""
-    if not faces:
-        raise NothingToDoError(
-            f"{name}: no face found", "use a picture with a larger or less turned face, or --aligned on a face crop"
-        )
-    return faces[0]
-
-
-def crop(rgb: np.ndarray, face: Face) -> np.ndarray:
-    """Cut a square around a face, grown by MARGIN, as (SIZE, SIZE, 3) uint8; the edge repeats beyond the picture."""
+def square_around(face: Face) -> Square:
+    """The square that a crop of the face shows."""
     side = (face.bottom - face.top) * SIZE / (SIZE - MARGIN)
-    x, y = (face.left + face.right) / 2, (face.top + face.bottom) / 2 + SHIFT * side
-    scale = SIZE / side
+    return Square((face.left + face.right) / 2, (face.top + face.bottom) / 2 + SHIFT * side, side)
+
+
+def native_size(rgb: np.ndarray, square: Square | None) -> int:
+    """The side of a crop that keeps the picture's pixels, within SIZE and LARGEST."""
+    side = max(rgb.shape[:2]) if square is None else round(square.side)
+    return min(max(side, SIZE), LARGEST)
+
+
+def crop(rgb: np.ndarray, square: Square | None, size: int = SIZE) -> np.ndarray:
+    """Cut a square out as (size, size, 3) uint8; the edge repeats beyond the picture. None: the whole picture."""
+    if square is None:
+        interpolation = cv2.INTER_AREA if min(rgb.shape[:2]) > size else cv2.INTER_CUBIC
+        return cv2.resize(rgb, (size, size), interpolation=interpolation)
+    scale = size / square.side
     if scale < 0.5:  # average large faces down first: bilinear sampling alone would alias
         factor = 0.5 / scale
         rgb = cv2.resize(rgb, None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA)
-        x, y, scale = x / factor, y / factor, 0.5
-    matrix = np.array([[scale, 0, SIZE / 2 - scale * x], [0, scale, SIZE / 2 - scale * y]])
+        x, y = ((middle + 0.5) / factor - 0.5 for middle in square[:2])
+        square, scale = Square(x, y, square.side / factor), 0.5
     blurred = cv2.GaussianBlur(rgb, (0, 0), 0.4 / scale) if scale < 0.9 else rgb
-    return cv2.warpAffine(blurred, matrix, (SIZE, SIZE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    matrix = square.to_crop(size)
+    return cv2.warpAffine(blurred, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def resize_aligned(rgb: np.ndarray) -> np.ndarray:
-    """A picture that already is a face crop, as (SIZE, SIZE, 3)."""
-    interpolation = cv2.INTER_AREA if min(rgb.shape[:2]) > SIZE else cv2.INTER_CUBIC
-    return cv2.resize(rgb, (SIZE, SIZE), interpolation=interpolation)
+def paste(rgb: np.ndarray, square: Square, face: np.ndarray) -> None:
+    """Put `face` (S, S, 3) uint8 into the square of `rgb` (H, W, 3), uint8 or uint16, in place, its border blended."""
+    height, width = rgb.shape[:2]
+    half = square.side / 2
+    left, top = max(0, int(square.x - half)), max(0, int(square.y - half))
+    right, bottom = min(int(square.x + half) + 2, width), min(int(square.y + half) + 2, height)
+    matrix = square.to_crop(face.shape[0])
+    matrix[:, 2] += matrix[:, :2] @ [left, top]  # from the place alone instead of from the whole picture
+    layers = np.dstack([face, _shares(face.shape[0])]).astype(np.float32)
+    shape = (right - left, bottom - top)
+    layers = cv2.warpAffine(layers, matrix, shape, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    put, share = layers[..., :3] * (np.iinfo(rgb.dtype).max / 255), layers[..., 3:]
+    place = rgb[top:bottom, left:right]
+    place[:] = (put * share + place * (1 - share)).round()
+
+
+def _shares(size: int) -> np.ndarray:
+    """How much of a pasted face counts (size, size): 1 in the middle, 0 from the rim of a rounded square on."""
+    axis = np.abs((np.arange(size) + 0.5) / size * 2 - 1)
+    radius = (axis[:, None] ** 4 + axis**4) ** 0.25
+    return ((0.98 - radius) / BLEND).clip(0, 1)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from deformcli.engine.recipe import build_generator
 
+from .native import enlarge
 from .networks import Frontalized, Generator, GeneratorConfig
 
 
@@ -28,3 +29,8 @@ class Frontalizer:
     def __call__(self, faces: Tensor) -> Frontalized:
         made = self.generator(faces.to(self.device))
         return made._replace(output=made.output.clamp(-1, 1))
+
+    @torch.inference_mode()
+    def at_size(self, face: Tensor, made: Frontalized) -> Tensor:
+        """The frontal view of a larger crop (1, 3, S, S) of the face that `made` is of, with the crop's detail."""
+        return enlarge(face.to(self.device), made, self.generator.config)

@@ -10,10 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deformcli.models.gated import GatedUNet
+from deformcli.models.residual_unet import ResidualUNet
 from deformcli.models.resolution import run_folded, run_smooth
 from deformcli.models.unet import UNet
 from deformcli.warp import SAMPLERS, mesh_grid
 from deformcli.warp.fill import pyramid_fill
+
+LIGHT = 8  # pixels over which light changes
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class GeneratorConfig:
 
     regressor_widths: tuple[int, ...] = (12, 24, 48, 96, 160, 160)  # feature maps per level of the U-Net
     inpainter_widths: tuple[int, ...] = (48, 96, 176)  # gated feature maps at full, half, quarter resolution
+    inpainter_blocks: tuple[int, ...] = ()  # of an inpainter that is a U-Net of residual blocks: how many at each
     sampler: Literal["forward", "backward"] = "forward"  # backward: the BKWD ablation
     unshuffle: int = 1  # networks work at 1 / unshuffle of the resolution
     supersample: int = 1  # the splat works at this many times the resolution
@@ -47,10 +51,13 @@ class Generator(nn.Module):
         self.config = config
         self.multiple = config.unshuffle * 2 ** (len(config.regressor_widths) - 1)
         shuffled = config.unshuffle**2
-        inpainter_inputs, inpainter_outputs = (10, 3) if config.compose else (6, 3)
+        channels = (10 if config.compose else 6) * shuffled, 3 * shuffled
         self.regressor = UNet(5 * shuffled, 2 + config.visibility, config.regressor_widths)
-        self.inpainter = GatedUNet(inpainter_inputs * shuffled, inpainter_outputs * shuffled, config.inpainter_widths)
-        if config.compose:
+        if config.inpainter_blocks:
+            self.inpainter = ResidualUNet(*channels, config.inpainter_widths, config.inpainter_blocks)
+        else:
+            self.inpainter = GatedUNet(*channels, config.inpainter_widths)
+        if config.compose:  # begin as the composition
             nn.init.zeros_(self.inpainter.head.weight)
             nn.init.zeros_(self.inpainter.head.bias)
 
@@ -73,13 +80,18 @@ class Generator(nn.Module):
         return regressed[:, :2] * (image.shape[-1] / 4), regressed[:, 2:] if self.config.visibility else None
 
     def _compose(self, warped: Tensor, known: Tensor, mesh: Tensor) -> Tensor:
-        """known * warped + (1 - known) * fill + residual; the fill is the mirrored half where that is known."""
+        """known * warped + (1 - known) * fill + residual; the fill is the mirrored half where that is known.
+
+        On known pixels the residual may change the light, but no detail: a loss of pixels would blur it.
+        """
         mirrored, mirrored_known = warped.flip(-1), known.flip(-1)
         both = known + (1 - known) * mirrored_known
         fill = pyramid_fill(known * warped + (1 - known) * mirrored, (both > 0.5).to(both.dtype))
         base = known * warped + (1 - known) * fill
         inputs = torch.cat([base, known, mirrored, mirrored_known, mesh], 1)
-        return base + run_folded(self.inpainter, inputs, self.config.unshuffle)
+        residual = run_folded(self.inpainter, inputs, self.config.unshuffle)
+        light = F.interpolate(F.avg_pool2d(residual, LIGHT), residual.shape[2:], mode="bilinear", align_corners=False)
+        return base + light + (1 - known) * (residual - light)
 
 
 def _mesh_like(image: Tensor) -> Tensor:
@@ -104,4 +116,5 @@ def soft_warp(image: Tensor, flow: Tensor, visibility: Tensor | None, config: Ge
     layers = moved + 0.1 * around  # the gaps of a stretched surface take the colour around them
     # Stretched beyond four times it is no surface any more, but stray pixels between two.
     known = ((around[:, 3:] - 0.2) / 0.3).clamp(0, 1)
+    known = F.avg_pool2d(known, 5, 1, 2, count_include_pad=False)  # else the fill meets it in stripes
     return layers[:, :3] / (layers[:, 3:] + 1e-4), known

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from deformcli import losses
-from deformcli.data.rotated import RotatedPhotos
-from deformcli.engine.judges import build_judges, fooling_terms, judging_terms
-from deformcli.engine.recipe import Batch, Recipe, TrainingConfig, check_size
+from deformcli.data.pairs import FacePairs
+from deformcli.data.sources import Pairs, Source
+from deformcli.engine.judges import as_picture, build_judges, fooling_terms, gap_guess, judging_terms
+from deformcli.engine.recipe import Batch, Recipe, TrainingConfig, check_size, target_known
 from deformcli.errors import UsageError
 from deformcli.models.discriminators import FacePatchDiscriminator
 from deformcli.models.embedders import MobileFaceNet, load_frozen
-from deformcli.warp import flow_to_rgb
+from deformcli.warp import flow_to_rgb, mesh_grid
 
 from .networks import Frontalized, Generator, GeneratorConfig
 
@@ -56,19 +57,22 @@ class FrontalizeConfig:
 THESIS = FrontalizeConfig()
 BEST = FrontalizeConfig(
     training=TrainingConfig(
-        steps=20_000,
+        steps=6_300,
         batch_size=16,
-        generator_lr=6e-4,
+        start_size=64,
+        grow_at=3_200,
+        generator_lr=8e-4,
         discriminator_lr=1e-4,
         warmup=100,
         decay=True,
-        adversarial_from=15_000,
+        adversarial_from=5_700,
         ema=0.998,
         clip=1.0,
     ),
     generator=GeneratorConfig(
         regressor_widths=(32, 64, 96, 128, 160),
-        inpainter_widths=(32, 64, 96),
+        inpainter_widths=(48, 96, 128),
+        inpainter_blocks=(1, 2, 4),
         unshuffle=2,
         supersample=2,
         visibility=True,
@@ -78,8 +82,7 @@ BEST = FrontalizeConfig(
         pix1=0.1, rigidity=0.02, adversarial=0.02, gap=0.02, identity=0.0, cosine_identity=0.5,
         flow=4.0, visibility=0.2, gradient=0.5, background=0.3,
     ),
-    flow_warmup=2_000,
-    max_yaw=75.0,
+    flow_warmup=1_500,
 )  # fmt: skip
 
 
@@ -104,47 +107,53 @@ class FrontalizeRecipe(Recipe):
         if (config.losses.identity or config.losses.cosine_identity) and config.identity_weights:
             self.embedder = load_frozen(MobileFaceNet(), Path(config.identity_weights))
 
-    def dataset(self, sources: Sequence[tuple[str, Path]], split: str, length: int = 0) -> Dataset:
-        if {kind for kind, _ in sources} != {"rotated"}:
-            raise UsageError("frontalize needs photos with face meshes", "use --data rotated:PATH with a facemesh.npz")
-        roots = [root for _, root in sources]
+    def dataset(self, sources: Sequence[Source], split: str, length: int = 0) -> Dataset:
+        for source in sources:
+            if not isinstance(source.data, Pairs):
+                remedy = "use data of that kind, such as rotated:PATH"
+                raise UsageError(f"--data {source.spec}: frontalize needs pairs of turned and frontal faces", remedy)
         training = self.config.training
         check_size(training.size, self.generator.multiple)
-        return RotatedPhotos(roots, training.size, split, training.seed, length, self.config.max_yaw)
+        return FacePairs(sources, training.size, split, training.seed, length, self.config.max_yaw)
 
     def generator_losses(self, batch: Batch, step: int) -> tuple[dict[str, Tensor], Frontalized | None]:
-        if step < self.config.flow_warmup:
+        if step < self.config.flow_warmup and _exact(batch).any():  # without exact flows there is no warm-up
             flow, visibility = self.generator.regress(batch["image"])
             return self._warp_terms(batch, flow, visibility), None
         weights, target = self.config.losses, batch["target"]
+        given = target_known(batch, target)
         made = self.generator(batch["image"])
-        care = weights.background + (1 - weights.background) * batch["face"]
+        care = given * (weights.background + (1 - weights.background) * batch["face"])
         terms = self._warp_terms(batch, made.flow, made.visibility)
         terms["pix1"] = weights.pix1 * losses.pixel_loss(made.warped, target, made.known * care)
         terms["pix2"] = weights.pix2 * losses.pixel_loss(made.output, target, care)
         if weights.gradient:
             terms["gradient"] = weights.gradient * losses.gradient_loss(made.output, target, care)
         if self.embedder is not None:
-            terms |= self._identity(made.output, target)
+            terms |= self._identity(made.output * given, target * given)
         if step >= self.config.training.adversarial_from:
-            terms |= fooling_terms(self.discriminators, weights, made.output, made.known, losses.fooling_loss)
+            terms |= fooling_terms(self.discriminators, weights, made.output, made.known, losses.fooling_loss, given)
         return terms, made
 
     def _warp_terms(self, batch: Batch, flow: Tensor, visibility: Tensor | None) -> dict[str, Tensor]:
         weights = self.config.losses
         terms = {"rigidity": weights.rigidity * losses.rigidity_loss(flow)}
+        exact = _exact(batch)
+        if not exact.any():
+            return terms
         if weights.flow:
             terms["flow"] = weights.flow * losses.flow_loss(flow, batch["flow"], batch["seen"])
         if weights.visibility and visibility is not None:
-            terms["visibility"] = weights.visibility * F.binary_cross_entropy_with_logits(visibility, batch["seen"])
+            doubt = F.binary_cross_entropy_with_logits(visibility, batch["seen"], reduction="none")
+            terms["visibility"] = weights.visibility * losses.masked_mean(doubt, exact)
         return terms
 
     def _identity(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """On half of the batch: the embedder costs as much as the generator."""
-        weights, half = self.config.losses, max(1, len(output) // 2)
+        """On a quarter of the batch: the embedder costs twice as much as the generator."""
+        weights, some = self.config.losses, max(1, len(output) // 4)
         with torch.no_grad():
-            wanted = self.embedder(losses.face_view(target[:half])).float()
-        found = self.embedder(losses.face_view(output[:half])).float()
+            wanted = self.embedder(losses.face_view(target[:some])).float()
+        found = self.embedder(losses.face_view(output[:some])).float()
         terms = {}
         if weights.identity:
             terms["identity"] = weights.identity * losses.identity_loss(found, wanted)
@@ -153,7 +162,9 @@ class FrontalizeRecipe(Recipe):
         return terms
 
     def discriminator_losses(self, batch: Batch, made: Frontalized) -> dict[str, Tensor]:
-        return judging_terms(self.discriminators, batch["target"], made.output, made.known, losses.real_fake_loss)
+        target = batch["target"]
+        given = target_known(batch, target)
+        return judging_terms(self.discriminators, target, made.output, made.known, losses.real_fake_loss, given)
 
     def predict(self, batch: Batch) -> Tensor:
         return self.generator(batch["image"]).output.clamp(-1, 1)
@@ -162,10 +173,13 @@ class FrontalizeRecipe(Recipe):
         return batch["target"]
 
     def baselines(self) -> Mapping[str, Callable[[Batch], Tensor]]:
-        return {"copy the input": lambda batch: batch["image"]}
+        return {"copy": lambda batch: batch["image"], "mirror": _mirror_the_near_half}
 
     def groups(self, batch: Batch) -> list[str]:
         return [f"{int(yaw):+d}" for yaw in batch["yaw"]]
+
+    def warps(self, batch: Batch) -> Tensor:
+        return self.generator(batch["image"]).warped[:, None]
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         made = self.generator(batch["image"])
@@ -173,7 +187,26 @@ class FrontalizeRecipe(Recipe):
             "input": batch["image"],
             "flow": flow_to_rgb(made.flow),
             "warped": made.warped,
-            "known": made.known.expand(-1, 3, -1, -1) * 2 - 1,
+            "holes": as_picture(1 - made.known),
             "output": made.output,
             "target": batch["target"],
+            **gap_guess(self.discriminators, made.output),
         }
+
+
+def _exact(batch: Batch) -> Tensor:
+    """(N, 1, 1, 1): 1 for items whose exact flow is known, 0 for others; all, if the batch does not say."""
+    return batch.get("exact", torch.ones(len(batch["image"]), device=batch["image"].device)).view(-1, 1, 1, 1)
+
+
+def _mirror_the_near_half(batch: Batch) -> Tensor:
+    """The half of the face that is turned to the camera, moved to where it is from the front, and its mirror image.
+
+    The midline lies off the middle of the crop by the sine of the yaw, times what suits turned photos best.
+    """
+    image, sine = batch["image"], torch.deg2rad(batch["yaw"]).sin().view(-1, 1, 1)
+    x, y = mesh_grid(*image.shape[2:], device=image.device)[0]
+    side = torch.where(sine > 0, 1.0, -1.0)  # the nose to the right: the near half is the left one
+    x = 0.5 * sine - side * x.abs()
+    grid = torch.stack([x, y.expand_as(x)], -1)  # (N, H, W, 2)
+    return F.grid_sample(image, grid, padding_mode="border", align_corners=True)

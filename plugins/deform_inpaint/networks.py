@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from deformcli.models.gated import GatedUNet
 from deformcli.models.hourglass import ResidualHourglass
+from deformcli.models.residual_unet import ResidualUNet
 from deformcli.models.resolution import run_folded, run_smooth
 from deformcli.warp import SAMPLERS, nearest_fill, smooth_fill
 
@@ -23,9 +24,12 @@ class GeneratorConfig:
     regressor_width: int = 37  # feature maps at full resolution, twice that below
     merger_width: int = 148  # likewise; the thesis's is 4 times the regressor's
     residual_blocks: int = 12  # residual blocks in the middle of both
+    merger_widths: tuple[int, ...] = ()  # of a merger that is a U-Net without normalisation: maps at each resolution
+    merger_blocks: tuple[int, ...] = ()  # its residual blocks at each
     gated_widths: tuple[int, ...] = (48, 96, 176)  # feature maps of the gated baseline
     sampler: Literal["forward", "backward"] = "forward"  # backward: the BKWD ablation
     unshuffle: int = 1  # networks work at 1 / unshuffle of the resolution
+    regressor_unshuffle: int = 0  # and the regressor at 1 / regressor_unshuffle; 0 = the same
     smooth: bool = False  # warp a smoothly filled picture, which is a candidate itself and the mixture's start
     residual: bool = False  # let the merger add to the mixture
 
@@ -45,19 +49,21 @@ class Generator(nn.Module):
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
-        self.multiple = 4 * config.unshuffle
+        self.regressor_unshuffle = config.regressor_unshuffle or config.unshuffle
+        self.multiple = 4 * max(config.unshuffle, self.regressor_unshuffle)
         shuffled = config.unshuffle**2
         if config.architecture == "gated":
             self.gated = GatedUNet(4 * shuffled, 3 * shuffled, config.gated_widths)
             return
         candidates = config.flows + (2 if config.smooth else 1)
-        outputs = candidates + (3 if config.residual else 0)
+        channels = (3 * candidates + 1) * shuffled, (candidates + (3 if config.residual else 0)) * shuffled
         self.regressor = ResidualHourglass(
-            4 * shuffled, 2 * config.flows, config.regressor_width, config.residual_blocks
+            4 * self.regressor_unshuffle**2, 2 * config.flows, config.regressor_width, config.residual_blocks
         )
-        self.merger = ResidualHourglass(
-            (3 * candidates + 1) * shuffled, outputs * shuffled, config.merger_width, config.residual_blocks
-        )
+        if config.merger_widths:
+            self.merger = ResidualUNet(*channels, config.merger_widths, config.merger_blocks)
+        else:
+            self.merger = ResidualHourglass(*channels, config.merger_width, config.residual_blocks)
 
     def forward(self, image: Tensor, known: Tensor) -> Inpainted:
         if self.config.architecture == "gated":
@@ -80,7 +86,7 @@ class Generator(nn.Module):
         return Inpainted(flows, candidates, mixture, output)
 
     def _flows(self, base: Tensor, known: Tensor) -> Tensor:
-        regressed = run_smooth(self.regressor, torch.cat([base, known], 1), self.config.unshuffle)
+        regressed = run_smooth(self.regressor, torch.cat([base, known], 1), self.regressor_unshuffle)
         return regressed.unflatten(1, (self.config.flows, 2)) * (base.shape[-1] / 8)  # (N, K, 2, H, W)
 
     def _fixed_candidates(self, base: Tensor, known: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import cv2
 import torch
@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from deformcli import losses
-from deformcli.data.folder import MaskedFolder
-from deformcli.engine.judges import build_judges, fooling_terms, judging_terms
-from deformcli.engine.recipe import Batch, Recipe, TrainingConfig, check_size
-from deformcli.errors import UsageError
+from deformcli.data.masked import MaskedPictures
+from deformcli.data.masks import mask_names
+from deformcli.data.sources import Source
+from deformcli.engine.judges import as_picture, build_judges, fooling_terms, gap_guess, judging_terms
+from deformcli.engine.recipe import Batch, Recipe, TrainingConfig, check_size, target_known
 from deformcli.images import to_tensor, to_uint8
 from deformcli.models.discriminators import SpectralPatchDiscriminator
 from deformcli.models.embedders import VGG16Features, load_frozen
@@ -36,7 +37,7 @@ class LossWeights:
     adversarial: float = 0.1  # fool the patch discriminator (LSGAN)
     gap: float = 1e-5  # fool the gap discriminator
     hole_l1: float = 0.0  # L1 of the output, meaned over holes alone
-    hole_l2: float = 0.0  # squared error of the output, likewise: what PSNR measures
+    hole_psnr: float = 0.0  # minus the decibels there, picture by picture: what the mean PSNR measures
 
 
 @dataclass(frozen=True)
@@ -46,16 +47,16 @@ class InpaintConfig:
     training: TrainingConfig = TrainingConfig()
     generator: GeneratorConfig = GeneratorConfig()
     losses: LossWeights = LossWeights()
-    masks: tuple[Literal["thin", "thick"], ...] = ("thin", "thick")  # kinds of strokes
+    masks: tuple[str, ...] = ("strokes",)  # what makes holes, as in --masks
     perceptual_weights: str = ""  # file of torchvision VGG-16 weights; without it content and style are 0
 
 
 THESIS = InpaintConfig()
 BEST = InpaintConfig(
     training=TrainingConfig(
-        steps=20_000,
+        steps=5_200,
         batch_size=16,
-        generator_lr=8e-4,
+        generator_lr=6e-4,
         discriminator_lr=1e-4,
         warmup=100,
         decay=True,
@@ -64,11 +65,20 @@ BEST = InpaintConfig(
         clip=1.0,
     ),
     generator=GeneratorConfig(
-        flows=6, regressor_width=32, merger_width=64, residual_blocks=6, unshuffle=2, smooth=True, residual=True
+        flows=4,
+        regressor_width=48,
+        residual_blocks=4,
+        merger_widths=(64, 96, 160),
+        merger_blocks=(2, 3, 3),
+        unshuffle=2,
+        regressor_unshuffle=4,
+        smooth=True,
+        residual=True,
     ),
     losses=LossWeights(
-        l1=1.0, content=0.0, style=0.0, rigidity=0.5, adversarial=0.0, gap=0.0, hole_l1=2.0, hole_l2=8.0
+        l1=0.0, content=0.0, style=0.0, rigidity=0.2, adversarial=0.0, gap=0.0, hole_l1=2.0, hole_psnr=0.01
     ),
+    masks=("strokes:thin?holes=0.06-0.25", "strokes:thick?holes=0.06-0.25"),
 )
 
 
@@ -87,6 +97,13 @@ class InpaintRecipe(Recipe):
         ),
     }
 
+    @classmethod
+    def from_weights(cls, path: Path) -> InpaintRecipe:
+        """See `Recipe`; with the thesis's masks, whatever the network was trained on."""
+        recipe = super().from_weights(path)
+        recipe.config = replace(recipe.config, masks=THESIS.masks)
+        return recipe
+
     def __init__(self, config: InpaintConfig) -> None:
         torch.manual_seed(config.training.seed)
         self.config = config
@@ -96,29 +113,30 @@ class InpaintRecipe(Recipe):
         if (config.losses.content or config.losses.style) and config.perceptual_weights:
             self.vgg = load_frozen(VGG16Features(), Path(config.perceptual_weights))
 
-    def dataset(self, sources: Sequence[tuple[str, Path]], split: str, length: int = 0) -> Dataset:
-        for kind, root in sources:
-            if kind != "folder":
-                raise UsageError(f"--data {kind}:{root}: inpaint cannot read {kind}", "use --data folder:PATH")
-        roots = [root for _, root in sources]
+    def dataset(self, sources: Sequence[Source], split: str, length: int = 0) -> Dataset:
         training = self.config.training
         check_size(training.size, self.generator.multiple)
-        return MaskedFolder(roots, training.size, self.config.masks, split, training.seed, length)
+        return MaskedPictures(sources, training.size, self.config.masks, split, training.seed, length)
 
     def generator_losses(self, batch: Batch, step: int) -> tuple[dict[str, Tensor], Inpainted]:
         weights, image, known = self.config.losses, batch["image"], batch["known"]
+        given = target_known(batch, image)
+        holes = given * (1 - known)
         made = self.generator(image, known)
-        terms = {"l1": weights.l1 * losses.pixel_loss(made.output, image)}
+        terms = {}
+        if weights.l1:
+            terms["l1"] = weights.l1 * losses.pixel_loss(made.output, image, given)
         if weights.hole_l1:
-            terms["hole_l1"] = weights.hole_l1 * losses.pixel_loss(made.output, image, 1 - known)
-        if weights.hole_l2:
-            terms["hole_l2"] = weights.hole_l2 * losses.masked_mean((made.output - image).square(), 1 - known)
+            terms["hole_l1"] = weights.hole_l1 * losses.pixel_loss(made.output, image, holes)
+        if weights.hole_psnr:
+            terms["hole_psnr"] = weights.hole_psnr * losses.psnr_loss(made.output, image, holes)
         if weights.rigidity and made.flows is not None:
             terms["rigidity"] = weights.rigidity * losses.rigidity_loss(made.flows.flatten(0, 1))
         if self.vgg is not None:
-            terms |= self._perceptual(made.output, image)
+            terms |= self._perceptual(made.output * given, image * given)
         if step >= self.config.training.adversarial_from:
-            terms |= fooling_terms(self.discriminators, weights, made.output, known, losses.least_squares_fooling_loss)
+            fool = losses.least_squares_fooling_loss
+            terms |= fooling_terms(self.discriminators, weights, made.output, known, fool, given)
         return terms, made
 
     def _perceptual(self, output: Tensor, image: Tensor) -> dict[str, Tensor]:
@@ -132,9 +150,9 @@ class InpaintRecipe(Recipe):
         }
 
     def discriminator_losses(self, batch: Batch, made: Inpainted) -> dict[str, Tensor]:
-        return judging_terms(
-            self.discriminators, batch["image"], made.output, batch["known"], losses.least_squares_real_fake_loss
-        )
+        image, judge = batch["image"], losses.least_squares_real_fake_loss
+        given = target_known(batch, image)
+        return judging_terms(self.discriminators, image, made.output, batch["known"], judge, given)
 
     def predict(self, batch: Batch) -> Tensor:
         output = self.generator(batch["image"] * batch["known"], batch["known"]).output.clamp(-1, 1)
@@ -145,13 +163,19 @@ class InpaintRecipe(Recipe):
 
     def baselines(self) -> Mapping[str, Callable[[Batch], Tensor]]:
         return {
-            "Telea": lambda batch: _opencv(batch, cv2.INPAINT_TELEA),
-            "Navier-Stokes": lambda batch: _opencv(batch, cv2.INPAINT_NS),
+            "copy": lambda batch: batch["image"] * batch["known"],
+            "telea": lambda batch: _opencv(batch, cv2.INPAINT_TELEA),
+            "navier-stokes": lambda batch: _opencv(batch, cv2.INPAINT_NS),
             "biharmonic": lambda batch: smooth_fill(batch["image"], batch["known"]).clamp(-1, 1),
         }
 
     def groups(self, batch: Batch) -> list[str]:
-        return [self.config.masks[int(kind)] for kind in batch["kind"]]
+        names = mask_names(self.config.masks)
+        return [names[int(kind)] for kind in batch["kind"]]
+
+    def warps(self, batch: Batch) -> Tensor:
+        candidates = self.generator(batch["image"], batch["known"]).candidates
+        return super().warps(batch) if candidates is None else candidates[:, -self.config.generator.flows :]
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         made = self.generator(batch["image"], batch["known"])
@@ -161,11 +185,12 @@ class InpaintRecipe(Recipe):
                 "flow 1": flow_to_rgb(made.flows[:, 0]),
                 "warp 1": made.candidates[:, -self.config.generator.flows],
             }
-        return columns | {"output": made.output, "target": batch["image"]}
+        columns |= {"holes": as_picture(1 - batch["known"]), "output": made.output, "target": batch["image"]}
+        return columns | gap_guess(self.discriminators, made.output)
 
 
 def _opencv(batch: Batch, method: int) -> Tensor:
     """OpenCV's inpainting with the radius its users take, 3 pixels, picture by picture."""
     holes = (batch["known"][:, 0] == 0).byte().cpu().numpy()
     filled = [cv2.inpaint(to_uint8(image), hole, 3, method) for image, hole in zip(batch["image"], holes, strict=True)]
-    return torch.cat([to_tensor(picture) for picture in filled])
+    return torch.cat([to_tensor(picture) for picture in filled]).to(batch["image"].device)

@@ -1,0 +1,139 @@
+"""What is to be filled: from files, the picture's transparency, a colour painted into it, or a box."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from deformcli.errors import NothingToDoError, UsageError
+from deformcli.files import MAX_PIXELS, READABLE
+from deformcli.images import Picture, mask_weights, read_image, to_depth
+
+from .options import MaskOptions
+
+FAINT = 8  # of 255: weights so near to none or to all are meant as such, and are the file's compression
+NEAR = 60  # of 255, in each channel: what counts as the colour that was painted
+LOSSY, BLEED = ("JPEG", "WEBP", "AVIF"), 2  # pixels by which such files spread a painted colour
+
+
+def check(options: MaskOptions) -> None:
+    """Raise UsageError if no picture can have such a mask."""
+    kind, _, value = options.mask.partition(":")
+    if kind == "color":
+        _color(value)
+    elif kind == "box":
+        _box(value)
+    elif options.mask != "alpha" and not Path(options.mask).exists():
+        remedy = "give a file, a folder, alpha, color:#rrggbb or box:x,y,w,h"
+        raise UsageError(f"no such mask: {options.mask}", remedy)
+
+
+def fill_weights(picture: Picture, source: Path, options: MaskOptions, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """How much of each pixel of the picture is to be replaced: (H, W) uint8, 0 = none of it, 255 = all.
+
+    Raises:
+        UsageError: no mask or no single one, unreadable, of another size, or nothing is left to fill from.
+        NothingToDoError: nothing is to be filled.
+    """
+    weights, name = _weights(picture, source, options, max_pixels)
+    if options.invert_mask:
+        weights = 255 - weights
+    if options.mask_dilate:
+        weights = _grown(weights, options.mask_dilate)
+    weights[weights < FAINT] = 0
+    weights[weights > 255 - FAINT] = 255
+    if not weights.any():
+        raise NothingToDoError(f"{name} marks nothing to fill", "paint what to fill white, or invert the mask")
+    if weights.all():
+        raise UsageError(f"{name} leaves nothing to fill from", "paint only what to fill white, or invert the mask")
+    return weights
+
+
+def blend(filled: np.ndarray, pixels: np.ndarray, weights: np.ndarray) -> None:
+    """Put what stays of `pixels` (H, W, 3) into `filled`, in place, where `weights` (H, W) are neither 0 nor 255."""
+    soft = (weights > 0) & (weights < 255)
+    share = weights[soft][:, None] / 255
+    filled[soft] = (filled[soft] * share + pixels[soft] * (1 - share)).round()
+
+
+def _weights(picture: Picture, source: Path, options: MaskOptions, max_pixels: int) -> tuple[np.ndarray, str]:
+    """The mask as it is given, writable, and what errors call it."""
+    kind, _, value = options.mask.partition(":")
+    if options.mask == "alpha":
+        if picture.alpha is None:
+            raise UsageError(f"{source} has no transparency", "give a mask file")
+        return 255 - to_depth(picture.alpha, np.uint8), f"the transparency of {source}"
+    if kind == "color":
+        return _painted(picture, _color(value)), f"the colour {value} in {source}"
+    if kind == "box":
+        return _filled_box(picture.size, _box(value)), f"the box {value} in {source}"
+    path = mask_of(source, Path(options.mask), options.mask_suffix)
+    return _from_file(path, picture.size, options.mask_fit == "resize", max_pixels), f"the mask {path}"
+
+
+def mask_of(source: Path, masks: Path, suffix: str = "") -> Path:
+    """The mask of a picture: the file itself, or the one with the picture's stem and the suffix in a folder.
+
+    A folder may have the tree of the pictures: of in/a/b.jpg the mask is masks/a/b.png if that is there, else
+    masks/b.png.
+
+    Raises:
+        UsageError: the folder has none, or several.
+    """
+    if masks.is_file():
+        return masks
+    stem, parents = source.stem + suffix, source.parent.parts
+    for start in range(len(parents) + 1):
+        folder = masks.joinpath(*(part for part in parents[start:] if part not in ("..", source.anchor)))
+        found = [path for ending in READABLE if (path := folder / f"{stem}{ending}").is_file()]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise UsageError(f"{len(found)} masks called {stem} in {folder}", "name one mask like each picture")
+    raise UsageError(f"no mask called {stem} in {masks}", "name one mask like each picture, or see --mask-suffix")
+
+
+def _from_file(path: Path, size: tuple[int, int], resize: bool, max_pixels: int) -> np.ndarray:
+    mask = read_image(path, max_pixels=max_pixels)
+    weights = mask_weights(mask)
+    if mask.size == size:
+        return weights
+    if not resize:
+        have, want = (f"{width} x {height}" for width, height in (mask.size, size))
+        remedy = "give a mask of the picture's size, or --mask-fit resize"
+        raise UsageError(f"the mask {path} is {have}, the picture is {want}", remedy)
+    smaller = mask.size[0] > size[0] and mask.size[1] > size[1]
+    return cv2.resize(weights, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+
+
+def _color(value: str) -> np.ndarray:
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", value):
+        raise UsageError(f"{value!r} is not a colour", "write it as 'color:#ff00ff'")
+    return np.frombuffer(bytes.fromhex(value[1:]), np.uint8)
+
+
+def _painted(picture: Picture, color: np.ndarray) -> np.ndarray:
+    """Pixels of about the colour; in a lossy file also those beside them, which have a tinge of it."""
+    near = cv2.inRange(picture.rgb8, color.astype(float) - NEAR, color.astype(float) + NEAR)
+    return _grown(near, BLEED) if picture.format in LOSSY else near
+
+
+def _grown(weights: np.ndarray, pixels: int) -> np.ndarray:
+    return cv2.dilate(weights, np.ones((2 * pixels + 1,) * 2, np.uint8))
+
+
+def _box(value: str) -> tuple[int, int, int, int]:
+    if not re.fullmatch(r"-?\d+,-?\d+,\d+,\d+", value):
+        raise UsageError(f"{value!r} is not a box", "write it as box:x,y,w,h in pixels")
+    x, y, width, height = map(int, value.split(","))
+    return x, y, width, height
+
+
+def _filled_box(size: tuple[int, int], box: tuple[int, int, int, int]) -> np.ndarray:
+    weights = np.zeros(size[::-1], np.uint8)
+    x, y, width, height = box
+    weights[max(y, 0) : max(y + height, 0), max(x, 0) : max(x + width, 0)] = 255
+    return weights
