@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check test-slow clean
+.PHONY: demo test check test-slow fuzz weights clean
 
 demo: .venv/installed
 	@mkdir -p demo
@@ -34,6 +34,48 @@ test-slow: .venv/tested
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ .venv/installed
+
+# 2,400 broken picture files through a command, and 5,000 edits of whole ones through the decoder.
+fuzz: .venv/tested
+	$(BIN)/pytest -m slow tests/batch/test_fuzz.py --durations 2
+
+# make weights PHOTOS=DIR ASSETS=DIR IDENTITY=FILE    the bundled weights anew, from raw data: docs/training.md
+PHOTOS ?= photos
+ASSETS ?= makehuman
+IDENTITY ?= mobilefacenet.pth
+WORK ?= runs/weights
+HEADS ?= --identities 2100 --views 8
+TURNS ?= --views 36
+FRONTALIZE ?=
+INPAINT ?=
+
+weights: $(WORK)/frontalize/weights.safetensors $(WORK)/inpaint/weights.safetensors
+	cp $(WORK)/frontalize/weights.safetensors $(WORK)/frontalize-128.safetensors
+	cp $(WORK)/inpaint/weights.safetensors $(WORK)/inpaint-128.safetensors
+	$(BIN)/deform evaluate frontalize --data rotated:$(PHOTOS)/portraits --weights $(WORK)/frontalize-128.safetensors \
+		--baseline copy --baseline mirror --identity mobilefacenet=$(WORK)/mobilefacenet.safetensors --html $(WORK)/frontalize.html
+	$(BIN)/deform evaluate inpaint --data folder:$(PHOTOS)/portraits --weights $(WORK)/inpaint-128.safetensors --html $(WORK)/inpaint.html
+
+$(WORK)/heads/index.jsonl:
+	$(BIN)/deform synthesize heads --assets $(ASSETS) --out $(@D) --seed 1 --backgrounds $(PHOTOS)/street $(HEADS)
+
+$(WORK)/portraits/index.jsonl $(WORK)/london/index.jsonl:
+	$(BIN)/deform synthesize photos --data $(PHOTOS)/$(notdir $(@D)) --out $(@D) --yaw 90 $(TURNS)
+
+$(WORK)/mobilefacenet.safetensors:
+	@mkdir -p $(@D)
+	$(BIN)/deform weights convert $(IDENTITY) -o $@
+
+$(WORK)/frontalize/weights.safetensors: $(WORK)/heads/index.jsonl $(WORK)/portraits/index.jsonl $(WORK)/london/index.jsonl \
+		$(WORK)/mobilefacenet.safetensors
+	$(BIN)/deform train frontalize --data "rendered:$(WORK)/portraits?share=0.6" --data "rendered:$(WORK)/london?share=0.2" \
+		--data "rendered:$(WORK)/heads?share=0.2" --set identity_weights=$(WORK)/mobilefacenet.safetensors \
+		--out $(@D) --resume auto $(FRONTALIZE)
+
+$(WORK)/inpaint/weights.safetensors: $(WORK)/heads/index.jsonl
+	$(BIN)/deform train inpaint --data "folder:$(PHOTOS)/portraits?share=0.4" --data "folder:$(PHOTOS)/london?share=0.15" \
+		--data "folder:$(PHOTOS)/street?share=0.35" --data "rendered:$(WORK)/heads?share=0.1" \
+		--out $(@D) --resume auto $(INPAINT)
 
 clean:
 	rm -rf .venv build demo *.egg-info src/*.egg-info

@@ -1,4 +1,4 @@
-"""Builds the CPU library of the forward warp, if there is a compiler; everything else is in pyproject.toml."""
+"""Builds the C++ libraries, if there is a compiler; everything else is in pyproject.toml."""
 
 import sys
 
@@ -47,9 +47,13 @@ class PlatformWheel(bdist_wheel):
 
 setup(
     ext_modules=[
-        Extension(
-            "deformcli.warp._forward_warp", ["src/deformcli/warp/csrc/forward_warp.cpp"], language="c++", optional=True
-        )
+        Extension(name, sources, language="c++", optional=True)
+        for name, sources in {
+            "deformcli.warp._forward_warp": [
+                f"src/deformcli/warp/csrc/{name}.cpp" for name in ("forward_warp", "nearest", "smooth")
+            ],
+            "deform_synthesize._rasterize": ["plugins/deform_synthesize/csrc/rasterize.cpp"],
+        }.items()
     ],
     cmdclass={"build_ext": BuildSharedLibrary, "bdist_wheel": PlatformWheel},
 )

@@ -37,13 +37,14 @@ app(sys.argv[1:], prog_name="bare")
 NETWORK = """
 import time, torch, torchvision, cv2
 from pathlib import Path
-from deform_frontalize.face_crop import FaceDetector, crop
+from deform_frontalize.detectors import Mtcnn
+from deform_frontalize.face_crop import crop, square_around
 from deform_frontalize.frontalizer import Frontalizer
 from deformcli.images import read_image, to_tensor
 rgb = read_image({photo!r}).rgb
-detector, network = FaceDetector(), Frontalizer.from_weights(Path({weights!r}), torch.device("cpu"))
+detector, network = Mtcnn(), Frontalizer.from_weights(Path({weights!r}), torch.device("cpu"))
 start = time.perf_counter()
-network(to_tensor(crop(rgb, detector.find(rgb)[0])))
+network(to_tensor(crop(rgb, square_around(detector.find(rgb)[0]))))
 print(time.perf_counter() - start)
 """
 

@@ -56,7 +56,7 @@ def deform(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """For a process that has the first-party plugins and no other."""
-    return clean_environment(tmp_path) | {"DEFORM_LOAD_PLUGINS": "frontalize,inpaint,train,evaluate"}
+    return clean_environment(tmp_path) | {"DEFORM_LOAD_PLUGINS": "frontalize,inpaint,train,evaluate,synthesize"}
 
 
 @pytest.fixture
@@ -80,18 +80,22 @@ def tiny_config() -> Callable[..., Any]:
     """`tiny_config("inpaint", "fw-gap", "training.steps=4")` is a preset with networks small enough for a test."""
     from deform_frontalize.recipe import FrontalizeRecipe
     from deform_inpaint.recipe import InpaintRecipe
-    from deformcli.engine.recipe import override
+    from deformcli.engine.settings import override
 
     narrow = {
         "frontalize": ["generator.regressor_widths=4,4,6,6,8", "generator.inpainter_widths=4,6,8"],
         "inpaint": ["generator.flows=2", "generator.regressor_width=4", "generator.merger_width=4"],
     }
     narrow["inpaint"] += ["generator.residual_blocks=1", "generator.gated_widths=4,6,8"]
+    best = {"frontalize": ["generator.inpainter_blocks=1,1,1"], "inpaint": ["generator.merger_widths=4,6,8"]}
+    best["inpaint"] += ["generator.merger_blocks=1,1,1"]
     quick = ["training.size=64", "training.batch_size=2", "training.workers=0", "training.amp=off"]
 
     def make(task: str, preset: str, *changes: str) -> Any:
         kind = {"frontalize": FrontalizeRecipe, "inpaint": InpaintRecipe}[task]
-        return override(kind.presets[preset], [*narrow[task], *quick, *changes])
+        return override(
+            kind.presets[preset], [*narrow[task], *(best[task] if preset == "best" else ()), *quick, *changes]
+        )
 
     return make
 

@@ -30,6 +30,7 @@ ZEBRA = """
 LINES = {
     "deform fr": "frontalize",
     "deform train inp": "inpaint",
+    "deform evaluate inp": "inpaint",
     "deform weights info zeb": "zebra-1",
     "deform frontalize --weights zeb": "zebra-1",
 }
@@ -37,7 +38,7 @@ LINES = {
 
 @pytest.mark.parametrize(("what", "path"), [*COMPLETIONS.items(), ("man", MANUAL)])
 def test_committed_file_is_what_the_tool_writes(deform, what, path):
-    own = "frontalize,inpaint,train,evaluate"
+    own = "frontalize,inpaint,train,evaluate,synthesize"
     assert deform("completions", what, DEFORM_LOAD_PLUGINS=own).stdout == path.read_text("utf-8"), (
         f"write it anew: DEFORM_LOAD_PLUGINS={own} deform completions {what} > {path.relative_to(ROOT)}"
     )
@@ -92,7 +93,7 @@ def test_fish_completes(environment, line, completed):
 def test_weights_of_the_commands_task_alone():
     helpers = {"vgg-16", "mobilefacenet"}
     assert helpers < set(options.weights_ids(SimpleNamespace(info_name="info")))
-    assert options.weights_ids(SimpleNamespace(info_name="perceptual")) == ["vgg-16"]
+    assert options.weights_ids(SimpleNamespace(info_name="perceptual")) == ["vgg-16", "vgg-19-compact"]
 
 
 class _terminal:

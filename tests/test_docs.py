@@ -35,7 +35,7 @@ def test_the_tutorial_is_the_example():
     ]
 
 
-@pytest.mark.parametrize("page", ["method", "weights", "configuration", "own-data"])
+@pytest.mark.parametrize("page", ["method", "weights", "configuration", "own-data", "data", "evaluation"])
 def test_every_command_runs(page, tmp_path, monkeypatch):
     """The sh blocks of a page, one after another in one shell, in a folder with what they name."""
     script = "".join(blocks(DOCS / f"{page}.md", "sh"))
@@ -43,7 +43,7 @@ def test_every_command_runs(page, tmp_path, monkeypatch):
         CORE_MANIFEST
     ):
         pytest.skip("needs the bundled weights")
-    environment = clean_environment(tmp_path) | {"DEFORM_LOAD_PLUGINS": "frontalize,inpaint,train,evaluate"}
+    environment = clean_environment(tmp_path) | {"DEFORM_LOAD_PLUGINS": "frontalize,inpaint,train,evaluate,synthesize"}
     program = tmp_path / "bin" / "deform"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m deformcli "$@"\n')
@@ -51,7 +51,7 @@ def test_every_command_runs(page, tmp_path, monkeypatch):
     folder = tmp_path / "work"
     shutil.copytree(ROOT / "examples", folder, ignore=shutil.ignore_patterns("plugins"))
     torch.save({"features.0.weight": torch.zeros(3)}, folder / "vgg16.pth")
-    if page == "own-data":
+    if page in ("own-data", "data", "evaluation"):
         _photos_with_meshes(folder / "photos")
         (folder / "photos").with_name("portraits").symlink_to("photos")
     if page == "configuration":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import typer
@@ -79,16 +78,18 @@ def test_register_names(inline):
     assert registry.metrics()["inline-metric"] == "math:dist"
 
 
-def test_data_set_of_a_plugin_is_read_and_cycled(inline, monkeypatch):
-    from deformcli.data import spec
+def test_data_set_of_a_plugin_is_opened_like_any_other(inline, monkeypatch):
+    from deformcli.data.spec import open_source
 
-    monkeypatch.setattr(registry, "resolve", lambda name: lambda *args: [" ".join(map(str, args))])
-    recipe = SimpleNamespace(config=SimpleNamespace(training="config"))
-    assert spec.open_items(recipe, ["inline-data:here"], "test") == ["here test config"]
-    items = spec.open_items(recipe, ["inline-data:here"], "train", 3)
-    assert (len(items), items[2]) == (3, "here train config")
-    with pytest.raises(UsageError, match="comes alone"):
-        spec.open_items(recipe, ["inline-data:here", "folder:there"], "train")
+    monkeypatch.setattr(registry, "resolve", lambda name: lambda root, split, *, light="all": (root, split, light))
+    assert open_source("inline-data:here", "test").data == ("here", "test", "all")
+    assert open_source("inline-data:a/b?light=dim&share=0.5", "train") == (
+        "inline-data:a/b?light=dim&share=0.5",
+        ("a/b", "train", "dim"),
+        0.5,
+    )
+    with pytest.raises(UsageError, match="no option 'weight'"):
+        open_source("inline-data:here?weight=1", "train")
 
 
 def test_register_weights(inline):

@@ -235,7 +235,7 @@ def test_external_weights_are_the_users_own(core, tmp_path, monkeypatch):
     with pytest.raises(WeightsError, match="not on this machine") as caught:
         weights.resolve_weights("helper")
     own = tmp_path / "cache" / "weights" / "helper.safetensors"
-    assert caught.value.remedy == f"ask Ann; then name it, --weights helper=FILE, or put it at {own}"
+    assert caught.value.remedy == f"ask Ann; then name it as helper=FILE, or put it at {own}"
     net = tmp_path / "net.safetensors"
     assert weights.resolve_weights(f"helper={net}") == net
     (tmp_path / "mine").mkdir()
@@ -273,11 +273,11 @@ def test_train_takes_a_helper_by_what_it_is_for(tmp_path, monkeypatch):
 
     monkeypatch.setenv("DEFORM_WEIGHTS_DIR", str(tmp_path))
     with pytest.raises(WeightsError, match="vgg-16 is not on this machine"):
-        _helper("vgg-16")
+        _helper("vgg-16", False)
     (tmp_path / "vgg-16.safetensors").write_bytes(DATA)
     (tmp_path / "face.safetensors").write_bytes(DATA)
-    assert _helper("vgg-16") == f"perceptual_weights={tmp_path / 'vgg-16.safetensors'}"
-    assert _helper(f"mobilefacenet={tmp_path / 'face.safetensors'}").startswith("identity_weights=")
+    assert _helper("vgg-16", False) == f"perceptual_weights={tmp_path / 'vgg-16.safetensors'}"
+    assert _helper(f"mobilefacenet={tmp_path / 'face.safetensors'}", False).startswith("identity_weights=")
 
 
 def pickle_of(path: Path, state) -> Path:

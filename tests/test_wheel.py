@@ -46,7 +46,8 @@ def _run(environment: Path, folder: Path, *command: str) -> subprocess.Completed
 
 def test_carries_everything(environment: Path, tmp_path: Path) -> None:
     code = (
-        "import deformcli, deform_frontalize, deform_inpaint, deform_train, deform_evaluate, pathlib;"
+        "import deformcli, deform_frontalize, deform_inpaint, deform_train, deform_evaluate, deform_synthesize;"
+        "import pathlib;"
         "from deformcli.manifest import manifest; from deformcli.weights import verified_file;"
         "[verified_file(e) for e in manifest().values() if e.source == 'bundled'];"
         "print(pathlib.Path(deformcli.__file__).parent)"

@@ -1,4 +1,4 @@
-"""One tar of weights for machines without a network: `SHA256SUMS` first, then a file ID.safetensors each."""
+"""One tar of weights for machines without a network: `SHA256SUMS` first, then a file ID.FORMAT each."""
 
 from __future__ import annotations
 
@@ -12,41 +12,42 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .errors import WeightsError, one_line
+from .files import beside
 from .manifest import ID, WeightsEntry
 from .weights import file_sha256
 
-SUMS, SUFFIX = "SHA256SUMS", ".safetensors"
+SUMS = "SHA256SUMS"
 
 
 def write_archive(path: Path, files: Mapping[str, Path]) -> None:
     """Put verified files (by id) into a tar, which is there whole or not at all. Raises OSError."""
-    sums = "".join(f"{file_sha256(file)}  {name}{SUFFIX}\n" for name, file in files.items()).encode()
-    beside = path.with_name(f".{os.urandom(8).hex()}.part")
+    sums = "".join(f"{file_sha256(file)}  {name}{file.suffix}\n" for name, file in files.items()).encode()
+    temporary = beside(path)
     try:
-        with tarfile.open(beside, "w") as tar:
+        with tarfile.open(temporary, "w") as tar:
             tar.addfile(_member(SUMS, len(sums)), io.BytesIO(sums))
             for name, file in files.items():
                 with file.open("rb") as data:
-                    tar.addfile(_member(f"{name}{SUFFIX}", file.stat().st_size), data)
-        os.replace(beside, path)
+                    tar.addfile(_member(f"{name}{file.suffix}", file.stat().st_size), data)
+        os.replace(temporary, path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def read_archive(path: Path, folder: Path, entries: Mapping[str, WeightsEntry]) -> list[Path]:
-    """Put the files of a tar into `folder`, all of them or none; no other name than ID.safetensors is ever written.
+    """Put the files of a tar into `folder`, all of them or none; no other name than ID.FORMAT is ever written.
 
     Raises:
         WeightsError: not such a tar, weights of no entry, or a checksum that is not the tar's and the entry's.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as beside, tarfile.open(path, "r:") as tar:
+        with tempfile.TemporaryDirectory(dir=folder) as unpacked, tarfile.open(path, "r:") as tar:
             sums = _sums(tar)
             for name, expected in sums.items():
-                _take(tar, name, expected, Path(beside), entries)
+                _take(tar, name, expected, Path(unpacked), entries)
             for name in sums:
-                os.replace(Path(beside, name), folder / name)
+                os.replace(Path(unpacked, name), folder / name)
             return [folder / name for name in sums]
     except (OSError, tarfile.TarError, ValueError) as error:
         cause = str(error) if type(error) is ValueError else one_line(error)
@@ -72,11 +73,13 @@ def _sums(tar: tarfile.TarFile) -> dict[str, str]:
 
 
 def _take(tar: tarfile.TarFile, name: str, expected: str, folder: Path, entries: Mapping[str, WeightsEntry]) -> None:
-    weights = name.removesuffix(SUFFIX)
-    if weights == name or not ID.fullmatch(weights) or not re.fullmatch("[0-9a-f]{64}", expected):
+    weights, _, kind = name.rpartition(".")
+    if not ID.fullmatch(weights) or not re.fullmatch("[0-9a-f]{64}", expected):
         raise ValueError(f"{name!r} is no name of weights")
     if weights not in entries:
         raise ValueError(f"no weights are called {weights!r}; is a plugin missing?")
+    if kind != entries[weights].format:
+        raise ValueError(f"{name!r} is no name of weights")
     target = folder / name
     with target.open("wb") as file:
         shutil.copyfileobj(_data(tar, tar.getmember(name)), file)

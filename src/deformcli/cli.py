@@ -21,7 +21,7 @@ from typer.completion import completion_init
 
 from . import __version__, registry
 from . import config as settings
-from .commands import completions, config, doctor, plugins, weights
+from .commands import completions, config, data, doctor, plugins, weights
 from .errors import DeformError, debugging, one_line
 
 
@@ -35,6 +35,7 @@ def build_app(plugin_registry: registry.Registry | None = None) -> typer.Typer:
     app.add_typer(plugins.app, name="plugins")
     app.add_typer(weights.app, name="weights")
     app.add_typer(config.app, name="config")
+    app.add_typer(data.app, name="data")
     app.command("doctor")(doctor.doctor)
     app.command("completions")(completions.completions)
     (plugin_registry or registry.plugins()).add_commands(app)

@@ -15,12 +15,13 @@ WRITABLE = {
     ".bmp": "BMP",
     ".tif": "TIFF",
     ".tiff": "TIFF",
+    ".avif": "AVIF",
 }
 """Suffix -> format of pictures that can be written."""
 READABLE = (*WRITABLE, ".gif", ".ppm", ".pgm", ".pbm")
 """Suffixes of the pictures that a folder is searched for."""
-MAX_PIXELS = 89_478_485
-"""The default of `--max-pixels`: 256 MiB of RGB; Pillow refuses twice as many whatever is asked for."""
+MAX_PIXELS = 178_956_970
+"""The default of `--max-pixels`: 512 MiB of RGB, where Pillow by itself refuses too."""
 
 
 def picture_format(suffix: str) -> str:
@@ -41,9 +42,14 @@ def write_atomic(path: Path, data: bytes) -> None:
         OSError: the folder or the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{os.urandom(8).hex()}.part")  # no longer than a file name may be
+    temporary = beside(path)
     try:
-        beside.write_bytes(data)
-        os.replace(beside, path)
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+
+
+def beside(path: Path) -> Path:
+    """A new name in the folder of `path`, to write to first: hidden, ending in .part, no longer than names may be."""
+    return path.with_name(f".{os.urandom(8).hex()}.part")

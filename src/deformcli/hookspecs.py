@@ -30,9 +30,11 @@ def register_recipes() -> Mapping[str, str]:  # type: ignore[empty-body]
 
 @hookspec
 def register_datasets() -> Mapping[str, str]:  # type: ignore[empty-body]
-    """Data sets for `--data NAME:ROOT`: name -> "module:function" of (root, split, config) -> items.
+    """Data sets for `--data NAME:ROOT`: name -> "module:function" of (root, split, *, options) -> what is there.
 
-    `split` is "train" or "test", `config` the recipe's `TrainingConfig`; the items are what the recipe's own are.
+    `root` is what stands after the colon, `split` "train" or "test"; keyword-only parameters are the options that a
+    user may add, as in `NAME:ROOT?option=value`, and come as text. What is there is a `Pictures` or a `Pairs` of
+    `deformcli.data.sources`.
     """
 
 

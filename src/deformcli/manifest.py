@@ -22,7 +22,7 @@ _SHAPES = {
     "arch": (_TEXT, "a text"),
     "source": (r"bundled|hub|external", "bundled, hub or external"),
     "sha256": (_SHA256, "64 lower-case hex digits"),
-    "format": (r"safetensors", "safetensors"),
+    "format": (r"safetensors|onnx", "safetensors or onnx"),
     "licence": (_TEXT, "a text"),
     "trained_on": (_TEXT, "a text"),
     "status": (_TEXT, "a text"),
@@ -57,7 +57,7 @@ class WeightsEntry:
     source: str
     """bundled (in an installed package), hub (a pinned file of the Hugging Face Hub) or external (get it yourself)."""
     format: str
-    """safetensors; nothing else is opened."""
+    """safetensors, or onnx for networks that OpenCV runs; nothing else is opened."""
     licence: str
     trained_on: str
     status: str
@@ -97,11 +97,18 @@ def read_manifest(path: Path) -> dict[str, WeightsEntry]:
     return {name: _entry(path, name, table) for name, table in tables.items()}
 
 
+def own_manifest() -> Path:
+    """Where the user's own manifest is, if there is one: with the files it names."""
+    from .weights import weights_dir
+
+    return weights_dir() / "manifest.toml"
+
+
 def manifest() -> dict[str, WeightsEntry]:
-    """The networks of the core's manifest and of the plugins'; a plugin with a wrong manifest is set aside.
+    """The networks of the core's manifest, the plugins' and the user's own; a plugin with a wrong one is set aside.
 
     Raises:
-        WeightsError: the core's own manifest is wrong.
+        WeightsError: the core's or the user's manifest is wrong.
     """
     entries = read_manifest(CORE_MANIFEST)
     plugins = registry.plugins()
@@ -114,7 +121,8 @@ def manifest() -> dict[str, WeightsEntry]:
             plugins.set_aside(plugin, error)
         else:
             entries |= more
-    return entries
+    own = read_manifest(own_manifest()) if own_manifest().is_file() else {}
+    return own | entries
 
 
 def find_entry(name: str) -> WeightsEntry:

@@ -24,6 +24,7 @@ __all__ = [
     "local_file",
     "manifest",
     "parameter_counts",
+    "read_header",
     "read_manifest",
     "resolve_weights",
     "verified_file",
@@ -35,37 +36,40 @@ _STATISTICS = frozenset({"running_mean", "running_var", "num_batches_tracked"})
 
 
 def weights_dir() -> Path:
-    """The user's own copies, each called ID.safetensors: DEFORM_WEIGHTS_DIR, or a folder of the cache."""
+    """The user's own copies, each called ID.FORMAT: DEFORM_WEIGHTS_DIR, or a folder of the cache."""
     return Path(os.environ.get("DEFORM_WEIGHTS_DIR") or cache_dir() / "weights")
 
 
 def own_file(entry: WeightsEntry) -> Path:
     """Where the user's own copy of an entry is, if there is one."""
-    return weights_dir() / f"{entry.id}.safetensors"
+    return weights_dir() / f"{entry.id}.{entry.format}"
 
 
-def resolve_weights(id_or_path: str | Path, *, task: str | None = None, offline: bool = False) -> Path:
+def resolve_weights(
+    id_or_path: str | Path, *, task: str | None = None, offline: bool = False, format: str = "safetensors"
+) -> Path:
     """A local file of weights: for an id the verified file, downloaded where needed; for a path that very file.
 
     Args:
-        id_or_path: an id of the manifest, the path of a .safetensors file, or ID=PATH for one's own copy of an id.
+        id_or_path: an id of the manifest, the path of a file, or ID=PATH for one's own copy of an id.
         task: the task that an id must be for; None for any.
         offline: do not use the network, as HF_HUB_OFFLINE=1 does; HF_ENDPOINT names another Hub.
+        format: what a path must end in, safetensors or onnx.
 
     Raises:
-        WeightsError: unknown id, other task, not available, wrong checksum, or not a safetensors file.
+        WeightsError: unknown id, other task, not available, wrong checksum, or not such a file.
     """
     path = Path(id_or_path)
     name, equals, copy = str(id_or_path).partition("=")
     own = bool(equals) and ID.fullmatch(name) is not None and not path.is_file()
-    if not own and (path.suffix == ".safetensors" or path.suffix in PICKLES or path.is_file()):
-        return _user_file(path)
+    if not own and (path.suffix == f".{format}" or path.suffix in PICKLES or path.is_file()):
+        return _user_file(path, format)
     entry = find_entry(name if own else str(id_or_path))
     if task is not None and entry.task != task:
         known = ", ".join(sorted(other.id for other in manifest().values() if other.task == task))
         raise WeightsError(f"the weights {entry.id} are for {entry.task}, not for {task}", f"known: {known or 'none'}")
     if own:
-        return _checked(entry, _user_file(Path(copy)))
+        return _checked(entry, _user_file(Path(copy), entry.format))
     return verified_file(entry, offline=offline)
 
 
@@ -81,7 +85,7 @@ def verified_file(entry: WeightsEntry, *, offline: bool = False, again: bool = F
     if path is None:
         remedy = "reinstall the package that carries it"
         if entry.source == "external":
-            remedy = f"{entry.obtain}; then name it, --weights {entry.id}=FILE, or put it at {own_file(entry)}"
+            remedy = f"{entry.obtain}; then name it as {entry.id}=FILE, or put it at {own_file(entry)}"
         raise WeightsError(f"the file of the weights {entry.id} is not on this machine", remedy)
     return _checked(entry, path, again)
 
@@ -103,7 +107,7 @@ def parameter_counts(path: Path) -> dict[str, int]:
         WeightsError: not a safetensors file.
     """
     counts: dict[str, int] = {}
-    for name, tensor in _header(path).items():
+    for name, tensor in read_header(path).items():
         network, _, rest = name.partition(".")
         if name != "__metadata__" and rest.rpartition(".")[2] not in _STATISTICS:
             counts[network] = counts.get(network, 0) + math.prod(tensor["shape"])
@@ -125,14 +129,15 @@ def _bundle_folder(entry: WeightsEntry) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def _user_file(path: Path) -> Path:
+def _user_file(path: Path, format: str) -> Path:
     if path.suffix in PICKLES:
         raise _pickle_refused(path)
     if not path.is_file():
         raise WeightsError(f"no such file of weights: {path}", "check the path; `deform weights list` shows the ids")
-    if path.suffix != ".safetensors":
-        raise WeightsError(f"{path} is no .safetensors file", "give an id or a .safetensors file")
-    _header(path)
+    if path.suffix != f".{format}":
+        raise WeightsError(f"{path} is no .{format} file", f"give an id or a .{format} file")
+    if format == "safetensors":
+        read_header(path)
     return path
 
 
@@ -141,7 +146,8 @@ def _pickle_refused(path: Path) -> WeightsError:
     return WeightsError(cause, f"turn it into tensors and nothing else: deform weights convert {path}")
 
 
-def _header(path: Path) -> dict[str, Any]:
+def read_header(path: Path) -> dict[str, Any]:
+    """What a safetensors file says of itself: its tensors by name, and `__metadata__`. Raises WeightsError."""
     try:
         with path.open("rb") as file:
             start = file.read(8)
@@ -159,9 +165,9 @@ def _header(path: Path) -> dict[str, Any]:
 
 
 def _checked(entry: WeightsEntry, path: Path, again: bool = False) -> Path:
-    """`path`, if it has the entry's checksum; for an entry without one, if it is a safetensors file."""
+    """`path`, if it has the entry's checksum; for an entry without one, if it is such a file."""
     if not entry.sha256:
-        _header(path)
+        _user_file(path, entry.format)
     elif again or not _is_stamped(entry, path):
         _check_sha256(entry, path)
     return path

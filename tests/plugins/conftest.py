@@ -14,7 +14,7 @@ from PIL import Image
 from deformcli import registry
 from deformcli.cli import main
 
-FIRST_PARTY = "frontalize,inpaint,train,evaluate"
+FIRST_PARTY = "frontalize,inpaint,train,evaluate,synthesize"
 
 
 class Ended(NamedTuple):

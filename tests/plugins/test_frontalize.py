@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,10 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
-from deform_frontalize.face_crop import SIZE, Face, FaceDetector, crop, largest, resize_aligned
+import deform_frontalize
+from deform_frontalize.face_crop import Square, crop
 from deform_frontalize.frontalizer import Frontalizer
-from deform_frontalize.networks import soft_warp
-from deformcli.errors import NothingToDoError
+from deform_frontalize.native import enlarge
+from deform_frontalize.networks import Frontalized, soft_warp
+
+BUNDLED = Path(deform_frontalize.__file__).parent / "weights" / "frontalize-128.safetensors"
 
 
 @pytest.fixture
@@ -22,85 +27,9 @@ def run_frontalize(command, tiny_weights):
     return lambda *args: command("frontalize", *args, "--weights", tiny_weights("frontalize"))
 
 
-@pytest.fixture(scope="session")
-def detector() -> FaceDetector:
-    return FaceDetector()
-
-
 def pixels(path) -> np.ndarray:
     with Image.open(path) as image:
         return np.asarray(image)
-
-
-# finding a face
-
-
-def test_the_astronauts_face_is_found_and_cropped_as_in_training(detector, photo):
-    faces = detector.find(photo)
-    assert faces[0].score > 0.99
-    assert (170 < faces[0].left < 220, 60 < faces[0].top < 130) == (True, True)
-    face = crop(photo, faces[0])
-    assert face.shape == (SIZE, SIZE, 3)
-    _, _, points = detector.network.detect(cv2.resize(face, (512, 512)), landmarks=True)
-    left, right, _, mouth_left, mouth_right = points[0] / 512
-    assert (left[1] + right[1]) / 2 == pytest.approx(1 / 3, abs=0.05)
-    assert (left[0] + right[0]) / 2 == pytest.approx(0.5, abs=0.08)
-    assert (mouth_left[1] + mouth_right[1] - left[1] - right[1]) / 2 == pytest.approx(42 / 128, abs=0.05)
-
-
-def test_faces_come_largest_first(detector, photo):
-    half = cv2.resize(photo[30:230, 120:320], (120, 120), interpolation=cv2.INTER_AREA)
-    scene = np.full((260, 360, 3), 128, np.uint8)
-    scene[40:160, 0:120] = half
-    scene[30:230, 150:350] = photo[30:230, 120:320]
-    faces = detector.find(scene)
-    assert len(faces) == 2
-    assert faces[0].area > faces[1].area
-    assert faces[0].left > 150 > faces[1].right
-    assert largest(faces, "x") is faces[0]
-
-
-@pytest.mark.parametrize("shape", [(200, 200), (10, 300), (1, 1)])
-def test_no_face(detector, shape):
-    assert detector.find(np.full((*shape, 3), 90, np.uint8)) == []
-    with pytest.raises(NothingToDoError, match=r"wall\.png: no face found"):
-        largest([], "wall.png")
-
-
-def test_crop_places_the_box():
-    """A box 118 high becomes the crop's 118 of 128 pixels; the crop lies 0.076 of its side below the box's middle."""
-    picture = np.zeros((400, 400, 3), np.uint8)
-    x, y = np.meshgrid(np.arange(400), np.arange(400))
-    picture[..., 0], picture[..., 1] = x // 2, y // 2
-    face = crop(picture, Face(100, 100, 190, 218, 1.0)).astype(int)
-    assert face[64, 64, 0] * 2 == pytest.approx(145, abs=2)
-    assert face[64, 64, 1] * 2 == pytest.approx(159 + 0.076 * 128, abs=2)
-    assert (face[64, 100, 0] - face[64, 30, 0]) * 2 == pytest.approx(70, abs=2)
-
-
-def test_crop_beyond_the_edge_repeats_it():
-    picture = np.zeros((60, 60, 3), np.uint8)
-    picture[0], picture[1:] = 200, 50
-    face = crop(picture, Face(5, -30, 55, 20, 1.0))
-    assert (face[:20] == 200).all()
-    assert (face[-30:] == 50).all()
-
-
-@pytest.mark.parametrize("side", [300, 700, 2000])
-def test_large_faces_are_averaged_down(side):
-    """A fine chequerboard becomes grey, not a moire pattern."""
-    board = ((np.add(*np.indices((side, side))) % 2) * 255).astype(np.uint8)
-    face = crop(np.dstack([board] * 3), Face(side * 0.1, side * 0.1, side * 0.9, side * 0.9, 1.0))
-    assert np.abs(face.astype(int) - 127).max() < 30
-
-
-@pytest.mark.parametrize("size", [(128, 128), (250, 250), (60, 60)])
-def test_an_aligned_picture_is_only_resized(smooth_picture, size):
-    picture = smooth_picture(*size)
-    made = resize_aligned(picture)
-    assert made.shape == (SIZE, SIZE, 3)
-    back = cv2.resize(made, size[::-1], interpolation=cv2.INTER_LINEAR)
-    assert np.abs(back.astype(int) - picture).mean() < 3
 
 
 # the networks
@@ -126,18 +55,54 @@ def test_an_untrained_composition_returns_nearly_its_input(tiny_weights, photo):
 def test_soft_warp_by_hand(tiny_config):
     """Everything moves 2 pixels to the right; what is judged invisible is not moved, and leaves a hole."""
     config = tiny_config("frontalize", "best").generator
-    image = (torch.arange(8.0) / 8).expand(1, 3, 8, 8)
-    flow = torch.zeros(1, 2, 8, 8)
+    image = (torch.arange(24.0) / 24).expand(1, 3, 24, 24)
+    flow = torch.zeros(1, 2, 24, 24)
     flow[:, 0] = 2
-    seen = torch.full((1, 1, 8, 8), 20.0)
-    seen[..., 4:] = -20
+    seen = torch.full((1, 1, 24, 24), 20.0)
+    seen[..., 12:] = -20
     warped, known = soft_warp(image, flow, seen, config)
-    assert torch.allclose(known[..., 3:5], torch.ones(1, 1, 8, 2), atol=1e-3)
-    assert known[..., :1].abs().max() < 1e-3
-    assert known[..., 7:].abs().max() < 1e-3
-    assert torch.allclose(warped[..., 3:5], image[..., 1:3], atol=1e-3)
+    assert torch.allclose(known[..., 5:11], torch.ones(1, 1, 24, 6), atol=1e-3)
+    assert (known[..., 11:18].diff() <= 0).all()  # the border is soft
+    assert known[..., 18:].abs().max() < 1e-3
+    assert torch.allclose(warped[..., 3:13], image[..., 1:11], atol=1e-3)
     visible, _ = soft_warp(image, flow, seen.fill_(20), config)
-    assert torch.allclose(visible[..., 5:7], image[..., 3:5], atol=1e-3)
+    assert torch.allclose(visible[..., 13:22], image[..., 11:20], atol=1e-3)
+
+
+# the photo's own resolution
+
+
+def test_native_size_adds_the_photos_detail(photo):
+    """The bundled network: coarse, the same picture; fine, of known pixels, about as much detail as the photo has."""
+    frontalizer = Frontalizer.from_weights(BUNDLED, torch.device("cpu"))
+    square = Square(222, 112, 320)
+    faces = [torch.from_numpy(crop(photo, square, size)).permute(2, 0, 1)[None] / 127.5 - 1 for size in (128, 320)]
+    made = frontalizer(faces[0])
+    large = frontalizer.at_size(faces[1], made)
+    assert large.shape == (1, 3, 320, 320)
+    assert -1 <= large.min() <= large.max() <= 1
+    again = torch.nn.functional.interpolate(large, (128, 128), mode="area")
+    assert (again - made.output).abs().mean() < 0.03
+    blurred = torch.nn.functional.interpolate(made.output, (320, 320), mode="bicubic")
+    assert detail(large) > 1.3 * detail(blurred)
+    assert detail(large) < detail(faces[1])
+
+
+def detail(image: torch.Tensor) -> float:
+    middle = image[..., 60:260, 60:260]
+    return float((middle - torch.nn.functional.avg_pool2d(middle, 5, 1, 2)).abs().mean())
+
+
+def test_detail_does_not_reach_into_holes(tiny_config):
+    """Where neither the warped photo nor its mirror image is known, the small result is all there is."""
+    config = tiny_config("frontalize", "best").generator
+    face = torch.rand(1, 3, 256, 256) * 2 - 1
+    flow, seen = torch.zeros(1, 2, 128, 128), torch.full((1, 1, 128, 128), 20.0)
+    seen[..., 40:88] = -20
+    smooth = torch.zeros(1, 3, 128, 128)
+    large = enlarge(face, Frontalized(flow, seen, smooth, smooth[:, :1], smooth), config)
+    assert large[..., 84:172].abs().max() < 1e-3
+    assert large[..., 16:60].abs().mean() > 0.1
 
 
 # the command
@@ -230,3 +195,87 @@ def test_as_a_real_process(deform, save, photo, tmp_path, tiny_weights):
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     assert pixels(tmp_path / "out.png").shape == (128, 128, 3)
     assert len(list((tmp_path / "warp").iterdir())) == 3
+
+
+# faces of a picture, from the command line
+
+
+@pytest.fixture
+def group(save, photo) -> Path:
+    """Two faces of one person, the larger one at the right."""
+    scene = np.full((260, 360, 3), 128, np.uint8)
+    scene[70:170, 10:110] = cv2.resize(photo[30:230, 120:320], (100, 100), interpolation=cv2.INTER_AREA)
+    scene[30:230, 150:350] = photo[30:230, 120:320]
+    return save("group.png", scene)
+
+
+def test_dry_run_lists_the_faces(run_frontalize, group, tmp_path):
+    ended = run_frontalize(group, "-o", "out.png", "--dry-run")
+    first, second, third = ended.err.splitlines()
+    assert (ended.code, first) == (0, f"planned: {group} -> out.png")
+    assert re.fullmatch(r"  face 1: box \d+,\d+,\d+,\d+, score 1.00, frontal", second)
+    assert third.startswith("  face 2: box ")
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_all_faces_to_their_own_files(run_frontalize, group, tmp_path):
+    assert run_frontalize(group, "-o", "out/", "--face", "all", "--show-warp", "warp").code == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"group.png", "group-2.png"}
+    assert len(list((tmp_path / "warp").iterdir())) == 6
+    assert run_frontalize(group, "-o", "second.png", "--face", "2").code == 0
+    assert (pixels("second.png") == pixels("out/group-2.png")).all()
+    assert run_frontalize(group, "-o", "first.png").code == 0
+    assert (pixels("first.png") == pixels("out/group.png")).all()
+
+
+def test_paste_changes_the_face_alone(run_frontalize, group):
+    assert run_frontalize(group, "-o", "out.png", "--paste", "--size", "native").code == 0
+    before, after = pixels(group).astype(int), pixels("out.png").astype(int)
+    changed = np.abs(after - before).max(2) > 0
+    assert changed[90:150, 230:280].mean() > 0.5
+    assert not changed[:, :130].any()
+    assert run_frontalize(group, "-o", "both.png", "--paste", "--face", "all").code == 0
+    assert (pixels("both.png") != pixels(group)).any(2)[:, :130].any()
+
+
+def test_a_box_stands_for_a_face(run_frontalize, group, save):
+    wall = save("wall.png", np.full((100, 100, 3), 90, np.uint8))
+    assert run_frontalize(wall, "-o", "out.png", "--box", "10,10,60,70").code == 0
+    assert pixels("out.png").shape == (128, 128, 3)
+
+
+def test_native_size_is_that_of_the_crop(run_frontalize, save, smooth_picture):
+    assert (
+        run_frontalize(save("a.png", smooth_picture(300, 300)), "-o", "o.png", "--aligned", "--size", "native").code
+        == 0
+    )
+    assert pixels("o.png").shape == (300, 300, 3)
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "status"), [("fail", 5, "failed"), ("skip", 0, "skipped"), ("copy", 0, "done")]
+)
+def test_on_no_face(run_frontalize, save, tmp_path, what, code, status):
+    wall = save("wall.jpg", np.full((100, 100, 3), 90, np.uint8))
+    ended = run_frontalize(wall, "-o", "out.jpg", "--on-no-face", what, "--json")
+    assert (ended.code, json.loads(ended.out)[0]["status"]) == (code, status)
+    assert (tmp_path / "out.jpg").exists() == (what == "copy")
+    if what == "copy":
+        assert Path("out.jpg").read_bytes() == wall.read_bytes()
+
+
+def test_no_such_face(refused, group, tiny_weights):
+    args = (group, "-o", "out.png", "--face", "3", "--weights", tiny_weights("frontalize"))
+    assert "no face 3, 2 found" in refused(5, "frontalize", *args)
+
+
+def test_a_detector_that_is_not_there(refused, group, tiny_weights):
+    args = (group, "-o", "out.png", "--detector", "yunet", "--weights", tiny_weights("frontalize"))
+    assert "libfacedetection" in refused(4, "frontalize", *args)
+
+
+def test_the_second_detector(run_frontalize, group, shared):
+    yunet = shared / "weights" / "yunet_n_640_640.onnx"
+    for name in (yunet, f"yunet={yunet}"):
+        assert run_frontalize(group, "-o", "out.png", "--exists", "overwrite", "--detector", name).code == 0
+        assert pixels("out.png").shape == (128, 128, 3)

@@ -6,10 +6,7 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-
-from deform_inpaint.inpainter import STRIDE, WINDOW, Inpainter, blending_weights, thickness, windows_with_holes
 
 PINK = np.array([255, 0, 255], np.uint8)
 
@@ -204,55 +201,3 @@ def test_as_a_real_process(deform, save, smooth_picture, hole, tmp_path, tiny_we
     made = pixels(tmp_path / "out/made.png")
     assert (made[mask == 0] == picture[mask == 0]).all()
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["made.png"]
-
-
-class Constant(torch.nn.Module):
-    """Stands in for the generator: fills with the mean of what each window knows."""
-
-    def forward(self, image, known):
-        mean = (image * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True)
-        self.windows = getattr(self, "windows", 0) + len(image)
-        return type("Made", (), {"output": mean.expand_as(image)})
-
-
-def test_windows_cover_every_hole_once_and_blend():
-    known = torch.ones(1, 1, 300, 420)
-    known[..., 10, 10] = known[..., 299, 419] = known[..., 100:105, 200] = 0
-    corners = list(windows_with_holes(known))
-    assert len(corners) < len(list(windows_with_holes(torch.zeros_like(known)))) == 3 * 5
-    covered = torch.zeros(300, 420)
-    for top, left in corners:
-        assert (0 <= top <= 300 - WINDOW) and (0 <= left <= 420 - WINDOW)
-        covered[top : top + WINDOW, left : left + WINDOW] += 1
-    assert (covered[known[0, 0] == 0] > 0).all()
-    ramp = blending_weights()
-    assert ramp.min() > 0
-    assert ramp[WINDOW // 2, WINDOW // 2] == 1
-    assert torch.equal(ramp, ramp.flip(0).T)
-    assert (ramp[: WINDOW - STRIDE, 64].diff() > 0).all()
-
-
-def test_only_windows_with_holes_are_computed():
-    network = Constant()
-    image, known = torch.full((1, 3, 500, 500), 0.25), torch.ones(1, 1, 500, 500)
-    known[..., 20:23, 20:23] = 0
-    made = Inpainter(network, torch.device("cpu"))(image, known)
-    assert network.windows == 1
-    assert torch.allclose(made, image, atol=1e-6)
-
-
-@pytest.mark.parametrize("width", [1, 5, 40])
-def test_thickness_of_a_bar(width):
-    known = torch.ones(1, 1, 60, 80)
-    known[..., 10 : 10 + width, 5:70] = 0
-    assert thickness(known) == pytest.approx(width, abs=1)
-
-
-def test_one_known_pixel_is_enough():
-    known = torch.zeros(1, 1, 90, 70)
-    known[..., 44, 33] = 1
-    image = torch.rand(1, 3, 90, 70) * 2 - 1
-    made = Inpainter(Constant(), torch.device("cpu"))(image, known)
-    assert torch.isfinite(made).all()
-    assert torch.equal(made[..., 44, 33], image[..., 44, 33])
-    assert (made - image[..., 44:45, 33:34]).abs().max() < 0.2

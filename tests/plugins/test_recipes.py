@@ -92,15 +92,14 @@ def test_thesis_objective_of_inpaint(tiny_config, batch, tmp_path):
 
 
 def test_best_objective_of_inpaint(tiny_config, batch):
-    recipe = InpaintRecipe(tiny_config("inpaint", "best", "losses.hole_l1=3", "losses.hole_l2=5"))
+    recipe = InpaintRecipe(tiny_config("inpaint", "best", "losses.l1=1", "losses.hole_l1=3", "losses.hole_psnr=5"))
     terms, made = recipe.generator_losses(batch, 0)
     holes, error = 1 - batch["known"], (made.output - batch["image"]).abs()
-    count = 3 * holes.sum()
     expected = {
         "l1": error.mean(),
-        "hole_l1": 3 * (error * holes).sum() / count,
-        "hole_l2": 5 * (error.square() * holes).sum() / count,
-        "rigidity": 0.5 * losses.rigidity_loss(made.flows.flatten(0, 1)),
+        "hole_l1": 3 * losses.pixel_loss(made.output, batch["image"], holes),
+        "hole_psnr": 5 * losses.psnr_loss(made.output, batch["image"], holes),
+        "rigidity": 0.2 * losses.rigidity_loss(made.flows.flatten(0, 1)),
     }
     same(terms, expected)
 
@@ -126,3 +125,47 @@ def test_judges_see_real_and_made_pictures(tiny_config, batch, task):
     )
     sum(terms.values()).backward()
     assert all(p.grad is None for p in recipe.generator.parameters())
+
+
+@pytest.mark.parametrize("task", ["frontalize", "inpaint"])
+@pytest.mark.parametrize("preset", ["best", "fw-gap"])
+def test_unknown_pixels_of_the_true_picture_teach_nothing(tiny_config, batch, tmp_path, task, preset):
+    """Whatever colours stand there, losses and judgements are the same (section 3.2)."""
+    save_file({k: v * 3 for k, v in VGG16Features().state_dict().items()}, tmp_path / "vgg16.safetensors")
+    changes = {"inpaint": [f"perceptual_weights={tmp_path}/vgg16.safetensors"], "frontalize": ["flow_warmup=0"]}[task]
+    recipe = {"frontalize": FrontalizeRecipe, "inpaint": InpaintRecipe}[task](tiny_config(task, preset, *changes))
+    recipe.discriminators.eval()
+    recipe.generator.eval()
+    recipe.generator.regressor.head.weight.data *= 1000  # a rough flow, which leaves holes
+    true = {"frontalize": "target", "inpaint": "image"}[task]
+    given = torch.ones(2, 1, 64, 64)
+    given[..., 10:30] = 0
+    batch = {**batch, "target_known": given, "known": batch["known"] * given}
+    outcomes = []
+    for colour in (-0.5, 0.5):
+        changed = {**batch, true: torch.where(given > 0, batch[true], torch.tensor(colour))}
+        terms, made = recipe.generator_losses(changed, 0)
+        outcomes.append({**terms, **recipe.discriminator_losses(changed, made)})
+    same(outcomes[0], outcomes[1])
+
+
+def test_pairs_without_exact_flow_skip_what_needs_it(tiny_config, batch):
+    recipe = FrontalizeRecipe(tiny_config("frontalize", "best", "flow_warmup=5"))
+    warming, made = recipe.generator_losses({**batch, "exact": torch.tensor([0.0, 1.0])}, 0)
+    assert (set(warming), made) == ({"rigidity", "flow", "visibility"}, None)
+    terms, made = recipe.generator_losses({**batch, "exact": torch.zeros(2)}, 0)
+    assert {"pix1", "pix2", "gradient", "rigidity"} == set(terms)
+    assert made is not None
+
+
+def test_visibility_is_learned_from_pairs_with_exact_flow_alone(tiny_config, batch):
+    recipe = FrontalizeRecipe(tiny_config("frontalize", "best"))
+    mixed = {
+        **batch,
+        "exact": torch.tensor([1.0, 0.0]),
+        "seen": batch["seen"] * torch.tensor([1.0, 0.0]).view(2, 1, 1, 1),
+    }
+    _, visibility = recipe.generator.regress(batch["image"])
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(visibility[:1], batch["seen"][:1])
+    terms, _ = recipe.generator_losses(mixed, 0)
+    assert terms["visibility"].item() == pytest.approx(0.2 * expected.item(), rel=0.02)

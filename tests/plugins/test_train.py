@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -30,8 +31,10 @@ def photos(save, smooth_picture):
 def test_show_config(command, task):
     changes = ("--set", "losses.rigidity=0.25", "--set", "training.steps=9", "--steps", 7, "--batch-size", 3)
     ended = command("train", task, "--preset", "fw-gap", *changes, "--show-config")
-    shown = dict(line.split(" = ", 1) for line in ended.out.splitlines())
     assert (ended.code, ended.err) == (0, "")
+    lines = [re.fullmatch(r"([\w.]+) = (.*?)  # (.+)", line) for line in ended.out.splitlines()]
+    assert all(lines), "a field without its meaning"
+    shown = {line[1]: line[2] for line in lines}
     assert shown["losses.rigidity"] == "0.25"
     assert (shown["training.steps"], shown["training.batch_size"]) == ("7", "3")
     assert float(shown["training.generator_lr"]) == 2e-5
@@ -45,13 +48,15 @@ def test_show_config(command, task):
         (("inpaint", "--preset", "worst"), ["no preset 'worst'", "best, fw-gap"]),
         (("inpaint", "--set", "training.speed=1"), ["--set training.speed", "'speed'"]),
         (("inpaint", "--set", "training.steps=many"), ["--set training.steps=many", "int"]),
-        (("inpaint", "--set", "masks=dots"), ["--set masks=dots", "thin, thick"]),
+        (("inpaint", "--data", "folder:photos", "--masks", "dots"), ["--masks dots", "strokes:thin"]),
+        (("inpaint", "--data", "folder:photos", "--masks", "qd-imd:nowhere"), ["nowhere/train", "github.com"]),
+        (("frontalize", "--data", "folder:photos", "--masks", "strokes"), ["no field 'masks'"]),
         (("inpaint", "--set", "training.steps"), ["expected key=value"]),
         (("inpaint",), ["no data"]),
         (("inpaint", "--data", "folder:nowhere"), ["nowhere", "no such data folder"]),
         (("inpaint", "--data", "photos.zip"), ["expected KIND:PATH"]),
-        (("inpaint", "--data", "rotated:x"), ["cannot read rotated"]),
-        (("frontalize", "--data", "folder:x"), ["rotated:PATH"]),
+        (("inpaint", "--data", "rotated:x"), ["no facemesh.npz"]),
+        (("frontalize", "--data", "folder:photos"), ["needs pairs", "rotated:PATH"]),
         (("frontalize", "--data", "rotated:x"), ["no facemesh.npz"]),
         (("inpaint", "--data", "folder:photos", "--device", "tpu"), ["tpu"]),
     ],
@@ -80,17 +85,18 @@ def test_train_resume_evaluate_inpaint(command, photos, save, smooth_picture, tm
     first = command(*train, "--steps", 2)
     assert (first.code, first.out) == (0, "")
     assert "step 2/2" in first.err
-    assert "run/weights.safetensors" in first.err
+    assert "deform inpaint IN -o OUT --weights run/weights-best.safetensors" in first.err
     again = command(*train, "--steps", 3, "--resume", "auto")
     assert again.code == 0
     lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [1, 2, 3]
+    assert [line["step"] for line in lines if "total" in line] == [1, 2, 3]
+    assert [line["step"] for line in lines if "held_out_mse" in line] == [2, 3]
     assert len(list((tmp_path / "run/samples").iterdir())) == 3
 
     weights = ("--weights", "run/weights.safetensors")
     measured = command("evaluate", "inpaint", "--data", photos, "--size", 32, "--json", *weights)
     assert (measured.code, measured.err) == (0, "")
-    assert {"run/weights.safetensors", "biharmonic"} <= {row["method"] for row in json.loads(measured.out)}
+    assert {"run", "biharmonic"} <= {row["method"] for row in json.loads(measured.out)["rows"]}
     mask = smooth_picture(48, 40)[..., 0] // 128 * 255
     save("mask.png", mask)
     assert command("inpaint", "photos/1.png", "--mask", "mask.png", "-o", "out.png", *weights).code == 0
@@ -103,3 +109,13 @@ def test_train_and_frontalize(command, shared, photo, save):
     save("face.png", photo[40:168, 160:288])
     args = ("face.png", "-o", "out.png", "--aligned", "--weights", "run/weights.safetensors")
     assert command("frontalize", *args).code == 0
+
+
+def test_damaged_pictures_do_not_end_a_run(command, photos, tmp_path):
+    damaged = sorted((tmp_path / "photos").iterdir())[::2]
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:80])
+    ended = command("train", "inpaint", "--data", photos, "--out", "run", "--steps", 3, *settings("inpaint"))
+    assert ended.code == 0
+    assert "not a picture that can be decoded; the next is taken" in ended.err
+    assert (tmp_path / "run/weights.safetensors").is_file()

@@ -1,13 +1,13 @@
 """`deform swirl`: twists pictures around their centre."""
 
 import math
+from functools import partial
 from typing import Annotated
 
 import typer
 
 import deformcli
 from deformcli import options
-from deformcli.batch import Item, plan, run
 
 
 @deformcli.hookimpl
@@ -15,30 +15,30 @@ def register_commands(app: typer.Typer) -> None:
     app.command()(swirl)
 
 
+@options.spread
 def swirl(
-    inputs: options.Inputs,
-    output: options.Output,
-    turns: Annotated[float, typer.Option(help="Turns at the centre.")] = 0.5,
-    recursive: options.Recursive = False,
-    exists: options.Exists = None,
+    files: options.BatchOptions, turns: Annotated[float, typer.Option(help="Turns at the centre.")] = 0.5
 ) -> None:
     """Twist pictures around their centre."""
-    run(plan(inputs, output, recursive=recursive, exists=exists), lambda item: swirl_file(item, turns))
+    from deformcli.batch import Function, run
+
+    run(files, Function(partial(swirled, turns=turns)))
 
 
-def swirl_file(item: Item, turns: float) -> None:
+def swirled(pictures, turns):
+    """The pictures, all of one size, twisted."""
     import torch  # late: `deform --help` imports every plugin
 
-    from deformcli.images import read_image, to_tensor, to_uint8, write_image
+    from deformcli.images import to_tensor
     from deformcli.warp import backward_warp
 
-    picture = read_image(item.source)
-    width, height = picture.size
+    width, height = pictures[0].size
     x, y = torch.meshgrid(
         torch.arange(width) - (width - 1) / 2, torch.arange(height) - (height - 1) / 2, indexing="xy"
     )  # (H, W), from the centre
     near = (1 - 2 * torch.hypot(x, y) / min(width, height)).clamp_min(0)  # 1 at the centre, 0 from the edge on
     angle = 2 * math.pi * turns * near**2
     flow = torch.stack([x * (angle.cos() - 1) - y * angle.sin(), x * angle.sin() + y * (angle.cos() - 1)])[None]
-    swirled, _ = backward_warp(to_tensor(picture), flow)  # (1, 3, H, W)
-    write_image(picture.replaced(to_uint8(swirled)), item.target)
+    batch = torch.cat([to_tensor(picture) for picture in pictures])  # (N, 3, H, W)
+    moved, _ = backward_warp(batch, flow.expand(len(batch), -1, -1, -1))
+    return [picture.painted(image) for picture, image in zip(pictures, moved, strict=True)]

@@ -1,18 +1,15 @@
 """Run by pytest where deform and this plugin are installed."""
 
 import numpy as np
-from deform_swirl import swirl_file
+from deform_swirl import swirled
 
-from deformcli.batch import Item
-from deformcli.images import read_image, write_image
+from deformcli.images import Picture
 
 
-def test_centre_turns_and_corners_stay(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 256, (41, 61, 3), np.uint8)
-    write_image(pixels, tmp_path / "in.png")
-    swirl_file(Item(tmp_path / "in.png", tmp_path / "out.png"), turns=0.5)
-    swirled = read_image(tmp_path / "out.png").rgb
-    assert swirled.shape == pixels.shape
-    assert (swirled[:, :10] == pixels[:, :10]).all()
-    assert (swirled[20, 30] == pixels[20, 30]).all()
-    assert (swirled[15:26, 25:36] != pixels[15:26, 25:36]).mean() > 0.9
+def test_centre_turns_and_corners_stay():
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 41, 61, 3), np.uint8)
+    for before, after in zip(pixels, swirled([Picture(one) for one in pixels], turns=0.5), strict=True):
+        assert after.rgb.shape == before.shape
+        assert (after.rgb[:, :10] == before[:, :10]).all()
+        assert (after.rgb[20, 30] == before[20, 30]).all()
+        assert (after.rgb[15:26, 25:36] != before[15:26, 25:36]).mean() > 0.9

@@ -98,8 +98,9 @@ def verify(names: IdsHere = None, as_json: Json = False) -> None:
 
 @app.command()
 def rm(names: Ids) -> None:
-    """Remove downloaded and imported weights from this machine."""
+    """Remove downloaded, imported and added weights from this machine."""
     from ..hub import cache_dir, hub_file, remove
+    from ..own import forget
     from ..weights import find_entry, own_file
 
     paths: list[Path] = []
@@ -109,6 +110,7 @@ def rm(names: Ids) -> None:
             raise UsageError(f"the weights {entry.id} are not in the cache", "only what is in the cache is removed")
         paths += [path.resolve(), *([path] if path.is_symlink() else [])]  # in the Hub's cache `path` is a link
     typer.echo(f"{remove(paths):,} bytes are free again", err=True)
+    forget(names)
 
 
 @app.command()
@@ -165,6 +167,39 @@ def convert(
     output = output or file.with_suffix(".safetensors")
     run(file, output)
     typer.echo(str(output))
+
+
+@app.command()
+def add(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A folder that `deform train` wrote.")],
+    name: Annotated[str, typer.Option("--id", help="The weights' id; by default the folder's name.")] = "",
+    licence: Annotated[str, typer.Option("--licence", help="Under which others may use them.")] = "not stated",
+    trained_on: Annotated[str, typer.Option("--trained-on", help="The data in words; by default --data.")] = "",
+) -> None:
+    """Give the best weights of a run an id, for --weights and `deform weights publish`."""
+    from ..own import add_run
+
+    entry = add_run(run, name, licence, trained_on)
+    typer.echo(f"{entry.id}: use it with --weights {entry.id}", err=True)
+
+
+@app.command()
+def publish(
+    repo: Annotated[str, typer.Argument(metavar="REPO", help="owner/name on the Hugging Face Hub.")],
+    name: Id,
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository a private one.")] = False,
+) -> None:
+    """Upload added weights with a model card, and write their table for a manifest to stdout. Needs HF_TOKEN."""
+    from ..own import as_toml, own_manifest, put
+    from ..publish import publish as upload
+    from ..weights import find_entry, verified_file
+
+    entry = find_entry(name)
+    if entry.manifest != own_manifest():
+        raise UsageError(f"the weights {entry.id} are not your own", "add a run first: deform weights add RUN")
+    published = upload(entry, verified_file(entry, offline=True), repo, private)
+    put(published)
+    typer.echo(as_toml(published), nl=False)
 
 
 def find_file(entry: Any) -> Path | None:

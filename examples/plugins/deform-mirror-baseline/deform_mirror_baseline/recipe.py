@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from deformcli.data.folder import MaskedFolder
+from deformcli.data.masked import MaskedPictures
+from deformcli.data.sources import Source
 from deformcli.engine.recipe import Batch, Recipe, TrainingConfig
 
 
@@ -51,9 +51,9 @@ class MirrorRecipe(Recipe):
     def __init__(self, config: MirrorConfig) -> None:
         self.config, self.generator, self.discriminators = config, MirrorNet(config.generator), nn.ModuleDict()
 
-    def dataset(self, sources: Sequence[tuple[str, Path]], split: str, length: int = 0) -> Dataset:
+    def dataset(self, sources: Sequence[Source], split: str, length: int = 0) -> Dataset:
         training = self.config.training
-        return MaskedFolder([root for _, root in sources], training.size, ["thick"], split, training.seed, length)
+        return MaskedPictures(sources, training.size, ["strokes:thick"], split, training.seed, length)
 
     def generator_losses(self, batch: Batch, step: int) -> tuple[dict[str, Tensor], Tensor]:
         made = self.generator(batch["image"], batch["known"])
