@@ -69,7 +69,7 @@ def recipe(
     items = open_items(task, data, "test")
     methods = {name: one.predict for name, one in tasks.items()} | choose_baselines(task, baseline, data, device)
     about = {"recipe": recipe, "data": data, "pictures": f"{size} x {size}, resized by area", "weights": hashes}
-    judge(task, InOrder(items, 16), methods, judging, tables, about, holes="known" in items[0])
+    judge(task, InOrder(items, 16), methods, judging, tables, about, holes="known" in items[0], recipes=tasks)
 
 
 @app.command()
@@ -87,7 +87,7 @@ def dirs(
     folders = Folders(predictions, truths)
     methods = {f"{predictions.resolve().name}/": lambda batch: batch["image"]}  # no baseline's name
     about = {"folders": [str(predictions), str(truths)], "pictures": "as they are, not resized"}
-    judge(folders, folders, methods, judging, tables, about, holes=False)
+    judge(folders, folders, methods, judging, tables, about, holes=False, recipes={})
 
 
 @app.command()

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from deformcli.engine.evaluator import TARGET, Describer, content_hashes
+from deformcli.engine.recipe import Recipe
 from deformcli.errors import WeightsError, one_line
 from deformcli.files import write_atomic
 from deformcli.hub import cache_dir
@@ -70,6 +71,22 @@ class Identities:
 def _first_of_each(hashes: list[bytes], known: Mapping[bytes, object]) -> dict[bytes, int]:
     """Where each picture is that is not known yet."""
     return {digest: hashes.index(digest) for digest in hashes if digest not in known}
+
+
+class Gaps:
+    """Each picture and which of its pixels are known, as {name: (N, 4, H, W)}; nothing where a method fills nothing."""
+
+    def __init__(self, recipes: Mapping[str, Recipe], name: str) -> None:
+        self.recipes, self.name = recipes, name
+
+    def __call__(self, image: Tensor, batch: Mapping[str, Tensor], method: str) -> dict[str, Tensor]:
+        if method in self.recipes:
+            known = self.recipes[method].known(dict(batch))
+        elif "known" in batch or method == TARGET:
+            known = batch.get("known", torch.ones_like(image[:, :1]))
+        else:
+            return {}
+        return {self.name: torch.cat([image, known], 1)}
 
 
 class Looks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +13,8 @@ from torch import Tensor
 
 from deformcli import metrics, registry
 from deformcli.engine.evaluator import TARGET, Describer, Judge, Measurements
-from deformcli.engine.recipe import Batch, target_known
+from deformcli.engine.gap_judge import gap_auc
+from deformcli.engine.recipe import Batch, Recipe, target_known
 from deformcli.errors import DeformError, UsageError, WeightsError
 from deformcli.metrics.fidelity import frechet_distance, inception_score, kernel_distance
 from deformcli.metrics.perceptual import perceptual_distance
@@ -22,10 +23,12 @@ from deformcli.models.embedders import load_frozen
 from deformcli.models.identity import NETWORKS
 from deformcli.weights import file_sha256, resolve_weights
 
-from .describers import PERCEPTUAL, Identities, Inception, Looks, Remembered
+from .describers import PERCEPTUAL, Gaps, Identities, Inception, Looks, Remembered
 from .options import Judging
 
 HOLES = ("hole-mse", "hole-psnr")
+GAPS = {"gap-auc": True, "gap-auc-true": False}
+"""Metrics of a gap discriminator trained anew, and whether it judges the method's pictures or the true ones."""
 OF_NETWORKS = {
     "identity": "mobilefacenet",
     "rank1": "mobilefacenet",
@@ -64,8 +67,10 @@ class Chosen:
     notes: list[str] = field(default_factory=list)
 
 
-def choose(judging: Judging, *, holes: bool, device: torch.device) -> Chosen:
+def choose(judging: Judging, *, holes: bool, recipes: Mapping[str, Recipe], device: torch.device) -> Chosen:
     """The metrics that were named (none: those that need no network), and those of the networks that were named.
+
+    `recipes` are the methods that know which pixels of their pictures they have filled.
 
     A metric whose network nobody named and which is not on this machine becomes a note; the others still come.
 
@@ -75,13 +80,17 @@ def choose(judging: Judging, *, holes: bool, device: torch.device) -> Chosen:
     """
     names, features = [name for name in judging.metrics.split(",") if name], judging.features or []
     wanted = list(dict.fromkeys(names)) or [*metrics.METRICS, *(HOLES if holes else ())]
-    known = {*metrics.METRICS, *HOLES, *OF_NETWORKS, *registry.metrics()}
+    known = {*metrics.METRICS, *HOLES, *GAPS, *OF_NETWORKS, *registry.metrics()}
     if unknown := sorted(set(wanted) - known):
         raise UsageError(f"no metric is called {unknown[0]!r}", f"known: {', '.join(sorted(known))}")
-    if not holes and set(HOLES) & set(wanted):
-        raise UsageError("these data have no holes to measure", f"leave out {' and '.join(HOLES)}")
+    for names_of_holes, there in ((HOLES, holes), (GAPS, bool(recipes))):
+        if not there and set(names_of_holes) & set(wanted):
+            raise UsageError("these data have no holes to measure", f"leave out {' and '.join(names_of_holes)}")
     chosen, load = Chosen(), _Loader(device, judging.offline)
-    chosen.metrics += [_plain(name) for name in wanted if name not in OF_NETWORKS]
+    chosen.metrics += [_plain(name) for name in wanted if name not in OF_NETWORKS and name not in GAPS]
+    if gaps := [name for name in GAPS if name in wanted]:
+        chosen.describers.append(Gaps(recipes, "gaps"))
+        chosen.metrics += [Metric(name, True, derive=_gap_auc(GAPS[name], judging.seed, device)) for name in gaps]
     inception = [spec for spec in features if _id(spec) == "inception-v3-fid"]
 
     for names_of_one, spec, build in (
@@ -129,6 +138,16 @@ def _plain(name: str) -> Metric:
     function = metrics.METRICS.get(name) or registry.resolve(registry.metrics()[name])
     lower = getattr(function, "lower_is_better", name in metrics.LOWER_IS_BETTER)
     return Metric(name, lower, judge=lambda image, target, batch: function(image, target))
+
+
+def _gap_auc(of_method: bool, seed: int, device: torch.device) -> Callable[[Measurements, str], np.ndarray]:
+    def derive(m: Measurements, method: str) -> np.ndarray:
+        if (method, "gaps") not in m.features:
+            return np.full(len(m.people), np.nan)
+        made, true = (torch.from_numpy(m.features[one, "gaps"]) for one in (method, TARGET))
+        return gap_auc((made if of_method else true)[:, :3], made[:, 3:], m.people, seed, device)
+
+    return derive
 
 
 def _of_holes(function: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Judge:

@@ -13,7 +13,7 @@ from rich.progress import track
 from deformcli import __version__
 from deformcli.engine.device import choose_device
 from deformcli.engine.evaluator import Method, measure
-from deformcli.engine.recipe import Batch
+from deformcli.engine.recipe import Batch, Recipe
 from deformcli.errors import DeformError
 from deformcli.files import write_atomic
 from deformcli.metrics.fidelity import FEW
@@ -35,10 +35,11 @@ def judge(
     about: Mapping[str, Any],
     *,
     holes: bool,
+    recipes: Mapping[str, Recipe],
 ) -> None:
     """Measure every method on all batches, and put it into tables and files; `about` is what they are of."""
     device = choose_device(judging.device)
-    chosen = choose(judging, holes=holes, device=device)
+    chosen = choose(judging, holes=holes, recipes=recipes, device=device)
     judges = {metric.name: metric.judge for metric in chosen.metrics if metric.judge}
     album = Album(task) if tables.html else None
     shown = _shown(batches, not tables.no_progress)

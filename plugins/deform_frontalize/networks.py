@@ -82,7 +82,7 @@ class Generator(nn.Module):
     def _compose(self, warped: Tensor, known: Tensor, mesh: Tensor) -> Tensor:
         """known * warped + (1 - known) * fill + residual; the fill is the mirrored half where that is known.
 
-        On known pixels the residual may change the light, but no detail: a loss of pixels would blur it.
+        On warped and mirrored pixels the residual may change the light, but no detail: a loss of pixels would blur it.
         """
         mirrored, mirrored_known = warped.flip(-1), known.flip(-1)
         both = known + (1 - known) * mirrored_known
@@ -91,7 +91,7 @@ class Generator(nn.Module):
         inputs = torch.cat([base, known, mirrored, mirrored_known, mesh], 1)
         residual = run_folded(self.inpainter, inputs, self.config.unshuffle)
         light = F.interpolate(F.avg_pool2d(residual, LIGHT), residual.shape[2:], mode="bilinear", align_corners=False)
-        return base + light + (1 - known) * (residual - light)
+        return base + light + (1 - both) * (residual - light)
 
 
 def _mesh_like(image: Tensor) -> Tensor:

@@ -178,6 +178,9 @@ class FrontalizeRecipe(Recipe):
     def groups(self, batch: Batch) -> list[str]:
         return [f"{int(yaw):+d}" for yaw in batch["yaw"]]
 
+    def known(self, batch: Batch) -> Tensor:
+        return (self.generator(batch["image"]).known > 0.5).float()
+
     def warps(self, batch: Batch) -> Tensor:
         return self.generator(batch["image"]).warped[:, None]
 

@@ -18,6 +18,7 @@ from deform_frontalize.recipe import FrontalizeRecipe
 from deform_inpaint.recipe import InpaintRecipe
 from deformcli.data.spec import open_items
 from deformcli.data.splits import is_held_out
+from deformcli.engine import gap_judge
 from deformcli.models.embedders import CompactVGG19Features, MobileFaceNet
 from deformcli.weights import file_sha256
 
@@ -74,6 +75,21 @@ def test_masks_may_be_chosen(report, photos, save, tiny_weights):
     args = ("inpaint", "--data", photos, "--weights", tiny_weights("inpaint"), "--size", 32)
     found = report(*args, "--masks", "strokes:thick,folder:masks")
     assert {row["group"] for row in found["rows"]} == {"thick", "masks", "all"}
+
+
+def test_gaps_that_show(report, photos, tiny_weights, monkeypatch):
+    monkeypatch.setattr(gap_judge, "STEPS", 5)
+    args = ("inpaint", "--data", photos, "--weights", tiny_weights("inpaint"), "--size", 32, "--baseline", "copy")
+    found = means(report(*args, "--metrics", "gap-auc,gap-auc-true"))
+    assert set(found) == {"inpaint", "copy"}
+    assert all(0 <= value <= 1 for row in found.values() for value in row.values())
+    assert found["inpaint"]["gap-auc-true"] == found["copy"]["gap-auc-true"], "the same holes in the same pictures"
+    assert found["copy"]["gap-auc"] != found["copy"]["gap-auc-true"]
+
+
+def test_folders_have_no_holes(refused, save, smooth_picture):
+    save("a/x.png", smooth_picture(20, 20))
+    assert "no holes" in refused(2, "evaluate", "dirs", "a", "a", "--metrics", "gap-auc")
 
 
 def test_differences_are_those_of_the_means(report, photos, tiny_weights):

@@ -112,6 +112,10 @@ class Recipe(ABC):
     def groups(self, batch: Batch) -> list[str]:
         """The table row of each item: the yaw, the kind of mask."""
 
+    def known(self, batch: Batch) -> Tensor:
+        """Which pixels (N, 1, S, S) of `predict`'s pictures were given or moved there: 1; those filled: 0."""
+        return batch["known"]
+
     def warps(self, batch: Batch) -> Tensor:
         """The K warped pictures (N, K, 3, S, S) behind `predict`. Raises UsageError if nothing is warped."""
         raise UsageError(f"{self.name}: nothing is warped", "take a recipe or preset that warps")
