@@ -6,6 +6,8 @@ import json
 import re
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 SMALL = {
     "inpaint": ["generator.flows=2", "generator.regressor_width=4", "generator.merger_width=4", "training.size=32"],
@@ -119,3 +121,19 @@ def test_damaged_pictures_do_not_end_a_run(command, photos, tmp_path):
     assert ended.code == 0
     assert "not a picture that can be decoded; the next is taken" in ended.err
     assert (tmp_path / "run/weights.safetensors").is_file()
+
+
+def test_begin_with_weights_and_go_on(command, refused, photos, tmp_path):
+    """One command begins with given weights, and when it is repeated goes on with its own."""
+    train = ("train", "inpaint", "--data", photos, *settings("inpaint"), "--set", "training.generator_lr=0")
+    assert command(*train, "--out", "first", "--steps", 1, "--seed", 5).code == 0
+    begin = (*train, "--out", "second", "--init-from", "first/weights.safetensors", "--resume", "auto")
+    assert command(*begin, "--steps", 1).code == 0
+    first, second = (load_file(tmp_path / run / "weights.safetensors") for run in ("first", "second"))
+    assert all(torch.equal(first[name], second[name]) for name in first), "nothing was learnt at a rate of 0"
+    (tmp_path / "first/weights.safetensors").unlink()
+    again = command(*begin, "--steps", 2)
+    assert again.code == 0
+    assert "trained 2 of 2 steps" in again.err
+    checkpoint = "second/checkpoint.safetensors"
+    assert "exclude one another" in refused(2, *train, "--init-from", "inpaint-128", "--resume", checkpoint)
