@@ -163,12 +163,13 @@ def turn(head: Head, yaw: float, pitch: float, roll: float, cells: int = CELLS) 
 
 
 def _without_gaps(displacement: Tensor, seen: Tensor, on_head: Tensor) -> tuple[Tensor, Tensor]:
-    """Close the gaps of stretched surfaces, those of the head and of what surrounds it each from itself."""
+    """Close the gaps of stretched surfaces: in the head from itself, then the others from what surrounds it."""
     ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (GAP, GAP))
-    for part in (seen * on_head, seen * ~on_head):
-        closed = torch.from_numpy(cv2.morphologyEx(part[0].numpy(), cv2.MORPH_CLOSE, ellipse))[None]
+    head, around = seen * on_head, seen * ~on_head
+    for gapped, source in ((head, head), (around, around), (seen, around)):
+        closed = torch.from_numpy(cv2.morphologyEx(gapped[0].numpy(), cv2.MORPH_CLOSE, ellipse))[None]
         gaps = closed * (1 - seen)
-        displacement = torch.where(gaps > 0, pyramid_fill(displacement[None], part[None])[0], displacement)
+        displacement = torch.where(gaps > 0, pyramid_fill(displacement[None], source[None])[0], displacement)
         seen = seen + gaps
     return displacement, seen
 
