@@ -261,7 +261,18 @@ def test_report_that_cannot_be_written_is_told_first(folder, batch, negative):
     folder("a.png")
     with pytest.raises(DeformError, match=r"the report gone/r\.jsonl cannot be written"):
         batch(negative(), report="gone/r.jsonl")
-    assert not Path("out").exists()
+    for picture in ("in/a.png", "./in/../out/a.png"):
+        with pytest.raises(UsageError, match="would overwrite a picture"):
+            batch(negative(), report=picture)
+    assert pixels("in/a.png").size and not Path("out").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+def test_no_room_for_the_report_is_told_when_the_pictures_are_written(folder, batch, negative):
+    folder(*NAMES)
+    with pytest.raises(PartialError, match="the report /dev/full could not be written to its end: No space left"):
+        batch(negative(), report="/dev/full")
+    assert files() == NAMES
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])

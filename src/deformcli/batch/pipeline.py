@@ -228,7 +228,8 @@ def _write_output(output: Output, work: Work, options: BatchOptions, planned: fr
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise DeformError(f"{path} cannot be written: {error.strerror or error}", "choose another place") from error
+        name = "stdout" if path == STDIO else path
+        raise DeformError(f"{name} cannot be written: {error.strerror or error}", "choose another place") from error
     return str(path)
 
 
