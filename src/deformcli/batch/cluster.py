@@ -6,7 +6,9 @@ import json
 import logging
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -40,31 +42,43 @@ def work_on_cluster(
     """
     if any(STDIO in (item.source, item.target) for item in items):
         raise UsageError("a cluster has no stdin and no stdout", "use files, or --executor local")
-    ray = _connect(options.address)
-    try:
-        total = ray.cluster_resources()
-        kind = "gpu" if total.get("GPU") else "cpu"
-        workers = max(1, min(int(total.get(kind.upper(), 1)), len(items)))
-        parts = min(len(items), max(4 * workers, math.ceil(len(items) / (4 * options.batch_size))))
-        job = ray.data.range(len(items), override_num_blocks=parts).map_batches(
-            _Worker,
-            fn_constructor_args=(list(items), task, options, planned, str(Path.cwd())),
-            batch_size=None,  # a call gets a part
-            compute=ray.data.ActorPoolStrategy(size=workers),
-            **{f"num_{kind}s": 1},
-        )
-        for row in job.iter_rows():
-            new = Outcome(**json.loads(row["outcome"]))
-            if new.number == NOT_LOADED:
-                raise new.deform_error()
-            yield new
-            if stopped():
-                return
-    except ray.exceptions.RayError as error:
-        cause = str(error).strip().splitlines()[-1:] or [one_line(error)]
-        raise DeformError(f"the Ray cluster failed: {cause[0]}", "see its logs, or use --executor local") from error
-    finally:
-        ray.shutdown()
+    with redirect_stdout(sys.stderr):  # Ray tells stdout when a worker dies; stdout is for the report
+        ray = _connect(options.address)
+        try:
+            yield from _job(ray, items, task, options, planned, stopped)
+        except ray.exceptions.RayError as error:
+            cause = str(error).strip().splitlines()[-1:] or [one_line(error)]
+            raise DeformError(f"the Ray cluster failed: {cause[0]}", "see its logs, or use --executor local") from error
+        finally:
+            ray.shutdown()
+
+
+def _job(
+    ray: Any,
+    items: Sequence[Item],
+    task: Task,
+    options: BatchOptions,
+    planned: frozenset[Path],
+    stopped: Callable[[], bool],
+) -> Iterator[Outcome]:
+    total = ray.cluster_resources()
+    kind = "gpu" if total.get("GPU") else "cpu"
+    workers = max(1, min(int(total.get(kind.upper(), 1)), len(items)))
+    parts = min(len(items), max(4 * workers, math.ceil(len(items) / (4 * options.batch_size))))
+    job = ray.data.range(len(items), override_num_blocks=parts).map_batches(
+        _Worker,
+        fn_constructor_args=(list(items), task, options, planned, str(Path.cwd())),
+        batch_size=None,  # a call gets a part
+        compute=ray.data.ActorPoolStrategy(size=workers),
+        **{f"num_{kind}s": 1},
+    )
+    for row in job.iter_rows():
+        new = Outcome(**json.loads(row["outcome"]))
+        if new.number == NOT_LOADED:
+            raise new.deform_error()
+        yield new
+        if stopped():
+            return
 
 
 class _Worker:
