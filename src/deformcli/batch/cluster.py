@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from ..errors import DeformError, UsageError, one_line
@@ -65,9 +66,10 @@ def _job(
     kind = "gpu" if total.get("GPU") else "cpu"
     workers = max(1, min(int(total.get(kind.upper(), 1)), len(items)))
     parts = min(len(items), max(4 * workers, math.ceil(len(items) / (4 * options.batch_size))))
+    flag = ray.remote(num_cpus=0)(_Flag).remote()
     job = ray.data.range(len(items), override_num_blocks=parts).map_batches(
         _Worker,
-        fn_constructor_args=(list(items), task, options, planned, str(Path.cwd())),
+        fn_constructor_args=(list(items), task, options, planned, str(Path.cwd()), flag),
         batch_size=None,  # a call gets a part
         compute=ray.data.ActorPoolStrategy(size=workers),
         **{f"num_{kind}s": 1},
@@ -77,18 +79,36 @@ def _job(
         if new.number == NOT_LOADED:
             raise new.deform_error()
         yield new
-        if stopped():
-            return
+        if stopped():  # what the workers have in hand is still to come
+            flag.raise_it.remote()
+
+
+class _Flag:
+    """Lives in a process of the cluster: once it is up, workers begin nothing further."""
+
+    up = False
+
+    def raise_it(self) -> None:
+        self.up = True
+
+    def is_up(self) -> bool:
+        return self.up
 
 
 class _Worker:
     """Lives in a process of the cluster."""
 
     def __init__(
-        self, items: Sequence[Item], task: Task, options: BatchOptions, planned: frozenset[Path], folder: str
+        self,
+        items: Sequence[Item],
+        task: Task,
+        options: BatchOptions,
+        planned: frozenset[Path],
+        folder: str,
+        flag: Any,
     ) -> None:
         os.chdir(folder)
-        self.items, self.task, self.options, self.planned = items, task, options, planned
+        self.items, self.task, self.options, self.planned, self.flag = items, task, options, planned, flag
         self.refused: Outcome | None = None
         try:
             task.load()
@@ -98,8 +118,19 @@ class _Worker:
     def __call__(self, part: dict[str, Any]) -> dict[str, list[str]]:
         some = [self.items[number] for number in part["id"]]
         outcomes: Iterable[Outcome]
-        outcomes = [self.refused] if self.refused else work_through(some, self.task, self.options, self.planned)
+        outcomes = [self.refused] if self.refused else self._outcomes(some)
         return {"outcome": [json.dumps(asdict(outcome)) for outcome in outcomes]}
+
+    def _outcomes(self, some: Sequence[Item]) -> Iterator[Outcome]:
+        import ray
+
+        ended = Event()
+        for new in work_through(
+            some, self.task, self.options, self.planned, lambda: ended.is_set() or ray.get(self.flag.is_up.remote())
+        ):
+            if new.status == "failed" and self.options.on_error == "stop":
+                ended.set()
+            yield new
 
 
 def _connect(address: str | None) -> Any:
