@@ -113,8 +113,9 @@ class Frontalize(Task):
         return outputs
 
     def _view(self, picture: Picture, square: Square | None, made: Frontalized) -> np.ndarray:
-        """The frontal view (S, S, 3) uint8, of the size asked for."""
-        size = SIZE if self.view.size == "128" else native_size(picture.rgb8, square)
+        """The frontal view (S, S, 3) uint8, of the size asked for; one to be pasted is as sharp as the picture."""
+        native = self.view.size == "native" or self.view.paste
+        size = native_size(picture.rgb8, square) if native else SIZE
         if size == SIZE:
             return to_uint8(made.output)
         return to_uint8(self.frontalizer.at_size(to_tensor(crop(picture.rgb8, square, size)), made))

@@ -142,11 +142,16 @@ class Report:
             for note in told.notes:
                 typer.echo(f"  {note}", err=True)
         if told.status == "skipped" and told.notes:
-            typer.echo(f"skipped: {told.source}: {'; '.join(told.notes)}", err=True)
+            typer.echo(f"skipped: {_about(told, '; '.join(told.notes))}", err=True)
         if told.status == "failed":
             self.first_failure = self.first_failure or told
             if self.total > 1:
-                typer.echo(f"failed: {told.source}: {told.error}", err=True)
+                typer.echo(f"failed: {_about(told, told.error)}", err=True)
+
+
+def _about(told: Outcome, words: str) -> str:
+    """The words with the name of the picture, once."""
+    return words if told.source in words else f"{told.source}: {words}"
 
 
 @contextmanager
