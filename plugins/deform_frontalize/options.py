@@ -40,7 +40,7 @@ class ViewOptions:
     paste: Annotated[
         bool,
         typer.Option(
-            "--paste", help="Put the frontal faces into the picture, at its resolution; not those turned too far."
+            "--paste", help="Put the faces back, at the picture's resolution; those turned far or not at all stay."
         ),
     ] = False
     show_warp: Annotated[

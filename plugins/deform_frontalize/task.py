@@ -94,8 +94,12 @@ class Frontalize(Task):
             for i in range(len(made.output)):
                 yield type(made)(*(None if part is None else part[i : i + 1] for part in made))
 
-    def _outputs(self, work: Work, squares: Sequence[Square | None], made: Sequence[Frontalized]) -> list[Output]:
+    def _outputs(
+        self, work: Work, squares: Sequence[Square | None], made: Sequence[Frontalized]
+    ) -> list[Output] | Picture:
         """The picture with the faces in it, or one file for each, the first of them the target; and the warps."""
+        if not squares:
+            return work.picture
         tags = ["", *(f"-{number}" for number in range(2, len(squares) + 1))]
         views = [self._view(work.picture, square, one) for square, one in zip(squares, made, strict=True)]
         if self.view.paste:

@@ -141,7 +141,9 @@ def test_which_faces():
     assert choose(faces, "largest", paste=False) == faces[:1]
     assert choose(faces, "all", paste=False) == faces
     assert choose(faces, "2", paste=False) == faces[1:2]
-    assert choose(faces, "all", paste=True) == [faces[0], faces[2]]
+    tilted = _face(50, 20)
+    assert choose([*faces, tilted], "all", paste=True) == [tilted]
+    assert choose(faces, "largest", paste=True) == []
 
 
 @pytest.mark.parametrize(
