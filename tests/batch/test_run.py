@@ -6,13 +6,14 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from deformcli.batch import Function, Output
+from deformcli.batch import Function, Output, pipeline
 from deformcli.errors import DeformError, NothingToDoError, PartialError, UsageError
 
 NAMES = ["a.png", "b.png", "c.png"]
@@ -139,6 +140,25 @@ def test_many_sizes_do_not_pile_up(folder, batch, negative):
     assert batch(task, batch_size=2, jobs=3, report="r.jsonl").counts == {"done": 29}
     assert [len(names) for names in task.batches] == [1] * 29
     assert [item["number"] for item in records()[0]] == list(range(29))
+
+
+def test_large_pictures_do_not_wait_for_the_disk_in_numbers(folder, batch, negative, monkeypatch):
+    names = [f"{number}.png" for number in range(8)]
+    folder(*names)
+    encode, waiting = pipeline.encode_image, []
+
+    def slow(*args, **more):
+        time.sleep(0.05)
+        return encode(*args, **more)
+
+    def count(work):
+        waiting.append(work.item.number - len(list(Path("out").glob("*.png"))))
+        return work.picture.replaced(255 - work.picture.rgb)
+
+    monkeypatch.setattr(pipeline, "encode_image", slow)
+    monkeypatch.setattr(pipeline, "AHEAD_PIXELS", 6 * 4)
+    batch(negative(dict.fromkeys(names, count)), batch_size=1, jobs=4)
+    assert len(waiting) == 8 and max(waiting) <= 1
 
 
 def test_a_function_is_enough(folder, batch):

@@ -26,7 +26,7 @@ from .report import Outcome, failure, outcome
 from .task import Output, Task, Work, refusal
 
 AHEAD_PIXELS = 32_000_000
-"""Pictures are read ahead, and kept waiting for others of their size, up to so many pixels each."""
+"""Pictures are read ahead, kept waiting for others of their size, and written behind, up to so many pixels each."""
 BATCH_PIXELS = 16_000_000
 """A batch is full with so many pixels, however few pictures they are."""
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
@@ -60,7 +60,8 @@ def work_through(
                     yield failure(work.item, result)
                 else:
                     writing.append(pool.submit(_write, work, result, options, planned))
-            while len(writing) > len(entry) + jobs or (writing and writing[0].done()):
+            most = _at_once(len(entry) + jobs, max(work.pixels for work in entry))
+            while len(writing) > most or (writing and writing[0].done()):
                 yield writing.popleft().result()
         while writing:
             yield writing.popleft().result()
@@ -82,11 +83,15 @@ def _read_ahead(
             return
         entry = reading.popleft().result()
         if isinstance(entry, Work):
-            width, height = entry.picture.size
-            allowed = max(1, min(most, AHEAD_PIXELS // (width * height)))
+            allowed = _at_once(most, entry.pixels)
         yield entry
     for future in reading:
         future.cancel()
+
+
+def _at_once(most: int, pixels: int) -> int:
+    """How many pictures of so many pixels may be in memory on their way in or out, 1 to `most`."""
+    return max(1, min(most, AHEAD_PIXELS // pixels))
 
 
 def _batches(entries: Iterable[Work | Outcome], model: _Model, same_size: bool) -> Iterator[list[Work] | Outcome]:
@@ -94,7 +99,7 @@ def _batches(entries: Iterable[Work | Outcome], model: _Model, same_size: bool) 
     waiting: dict[object, list[Work]] = {}
 
     def pixels(works: Iterable[Work]) -> int:
-        return sum(work.picture.size[0] * work.picture.size[1] for work in works)
+        return sum(work.pixels for work in works)
 
     for entry in entries:
         if isinstance(entry, Outcome):

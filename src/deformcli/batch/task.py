@@ -24,6 +24,11 @@ class Work:
     """What the task's `prepare` made."""
     seconds: float = 0.0
 
+    @property
+    def pixels(self) -> int:
+        """How many the picture has."""
+        return self.picture.size[0] * self.picture.size[1]
+
     def beside(self, tag: str) -> Path:
         """A further output, named like the item's target with `tag` at the end of the stem.
 
