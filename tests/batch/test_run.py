@@ -133,6 +133,14 @@ def test_batches_are_of_one_size(folder, batch, negative):
     assert mixed.batches == [["a.png", "b.png"], ["c.png", "d.png"], ["e.png"]]
 
 
+def test_pictures_that_gain_nothing_together_come_one_at_a_time(folder, batch, negative):
+    folder(*NAMES)
+    task = negative()
+    task.together = False
+    batch(task, batch_size=8)
+    assert task.batches == [["a.png"], ["b.png"], ["c.png"]]
+
+
 def test_many_sizes_do_not_pile_up(folder, batch, negative):
     for side in range(1, 30):
         folder(f"{side:02}.png", size=(side, side))

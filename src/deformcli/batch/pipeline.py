@@ -46,7 +46,7 @@ def work_through(
     """
     jobs = options.jobs or min(4, os.cpu_count() or 1)
     # After a failure that is to stop the run, nothing that was begun together with it should have to be finished.
-    size = 1 if options.on_error == "stop" else options.batch_size
+    size = options.batch_size if task.together and options.on_error == "continue" else 1
     model = _Model(task, size)
     writing: deque[Future[Outcome]] = deque()
     with pillow_limits(options.max_pixels), ThreadPoolExecutor(jobs, "deform-io") as pool:

@@ -62,6 +62,8 @@ class Task:
     imported when the command runs, so that it may import what it likes, but torch is best left to `load`.
     """
 
+    together: bool = True
+    """Whether pictures gain by being worked on together; if not, they come one at a time, and Ctrl-C waits for one."""
     same_size: bool = True
     """Whether the pictures of a batch must have one width and height."""
     preview: Callable[[Work], Sequence[str]] | None = None
