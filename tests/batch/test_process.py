@@ -117,6 +117,24 @@ def test_ctrl_c(negative):
     assert len(list(Path("out").iterdir())) == 40
 
 
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
+def test_ctrl_c_answers_on_a_terminal(negative):
+    Path("in").mkdir()
+    for number in range(9):
+        Path(f"in/{number}.png").write_bytes(PNG.getvalue())
+    ours, theirs = os.openpty()
+    args = ("in", "-o", "out", "--wait", "0.5", "--batch-size", "1", "--no-progress")
+    process = negative(*args, start=subprocess.Popen, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    while not list(Path(".").glob("out/*.png")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert b"once more ends at once" in os.read(ours, 1000)
+    assert process.wait(60) == 130
+    os.close(ours)
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
 def test_folder_that_becomes_unwritable(negative):
     Path("in").mkdir(), Path("out").mkdir()
