@@ -55,9 +55,8 @@ def recipe(
     """Measure weights and baselines on the held-out items of a task: same items, same masks, same seed."""
     kind = registry.choose("recipe", recipe, registry.recipes())
 
-    from torch.utils.data import DataLoader
-
     from deformcli.data.spec import open_items
+    from deformcli.engine.batches import InOrder
     from deformcli.engine.device import choose_device
 
     from .methods import choose_baselines, open_tasks
@@ -70,8 +69,7 @@ def recipe(
     items = open_items(task, data, "test")
     methods = {name: one.predict for name, one in tasks.items()} | choose_baselines(task, baseline, data, device)
     about = {"recipe": recipe, "data": data, "pictures": f"{size} x {size}, resized by area", "weights": hashes}
-    batches = DataLoader(items, batch_size=16)
-    judge(task, batches, methods, judging, tables, about, holes="known" in items[0])
+    judge(task, InOrder(items, 16), methods, judging, tables, about, holes="known" in items[0])
 
 
 @app.command()

@@ -19,6 +19,7 @@ class Inpainter:
 
     def __init__(self, generator: Generator, device: torch.device) -> None:
         self.generator = generator.to(device).eval()
+        self.window = generator.config.window
         self.device = device
 
     @classmethod
@@ -36,7 +37,7 @@ class Inpainter:
                 as large as the free memory allows.
         """
         filled = pixels.copy()
-        self._fill(filled, known, tile or tile_for(pixels.shape[:2]))
+        self._fill(filled, known, tile or tile_for(pixels.shape[:2], self.window))
         return filled
 
     def _fill(self, pixels: np.ndarray, known: np.ndarray, tile: int) -> None:
@@ -46,7 +47,7 @@ class Inpainter:
             small, small_known = halved(pixels, known, tile)
             self._fill(small, small_known, tile)
             paste(small, pixels, cores, tile)
-        fill_tiles(pixels, known | cores, self._solve, tile)
+        fill_tiles(pixels, known | cores, self._solve, tile, self.window)
 
     @torch.inference_mode()
     def _solve(self, windows: np.ndarray, known: np.ndarray) -> np.ndarray:

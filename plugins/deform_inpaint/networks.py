@@ -32,6 +32,7 @@ class GeneratorConfig:
     regressor_unshuffle: int = 0  # and the regressor at 1 / regressor_unshuffle; 0 = the same
     smooth: bool = False  # warp a smoothly filled picture, which is a candidate itself and the mixture's start
     residual: bool = False  # let the merger add to the mixture
+    window: int = 128  # side of the windows in which a network in use sees larger pictures
 
 
 class Inpainted(NamedTuple):

@@ -81,6 +81,7 @@ def _check(plan: Plan) -> None:
 
 def _work(plan: Plan, people: Sequence[str], make: Make, workers: int) -> Iterator[None]:
     if workers == 1 or len(people) < 2:
+        _one_thread()
         for identity in people:
             yield _make_one(plan, identity, make)
         return
@@ -98,6 +99,7 @@ def _make_one(plan: Plan, identity: str, make: Make) -> None:
 
 
 def _one_thread() -> None:
+    """Threads that wait for one another cost more than the small arrays here are worth."""
     import cv2
     import torch
 

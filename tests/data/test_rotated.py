@@ -82,7 +82,7 @@ def test_the_mesh_lies_on_the_photo(shared):
 
 @pytest.mark.parametrize("yaw", [-40, 40])
 def test_yaw_above_zero_turns_the_nose_to_image_right(head, yaw):
-    *_, mesh = turn(head, yaw, 0, 0)
+    mesh = turn(head, yaw, 0, 0).mesh
     nose, middle = mesh[1, 0], mesh[[234, 454], 0].mean()  # the nose's tip, the cheeks' rims
     assert (nose - middle) * yaw > 0
 

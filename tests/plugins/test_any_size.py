@@ -11,8 +11,9 @@ import torch
 
 import deform_inpaint
 from deform_inpaint.inpainter import Inpainter
+from deform_inpaint.networks import GeneratorConfig
 from deform_inpaint.scales import RIM, halved, paste, thick_cores
-from deform_inpaint.tiles import WINDOW, fill_tiles, tile_for, windows
+from deform_inpaint.tiles import fill_tiles, tile_for, windows
 
 BUNDLED = Path(deform_inpaint.__file__).parent / "weights" / "inpaint-128.safetensors"
 
@@ -25,9 +26,12 @@ def bundled() -> Inpainter:
 class Mean(torch.nn.Module):
     """Stands in for the generator: fills with the mean of what each window knows."""
 
-    windows = 0
+    def __init__(self, window: int = 128) -> None:
+        super().__init__()
+        self.config, self.windows = GeneratorConfig(window=window), 0
 
     def forward(self, image, known):
+        assert image.shape[2:] == (self.config.window, self.config.window)
         mean = (image * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True)
         self.windows += len(image)
         return type("Made", (), {"output": mean.expand_as(image)})
@@ -43,24 +47,26 @@ def scratched(height: int, width: int, seed: int = 0) -> np.ndarray:
     return mask == 0
 
 
+@pytest.mark.parametrize("side", [64, 128])
 @pytest.mark.parametrize("length", [128, 129, 224, 225, 300, 1000])
-def test_windows_share_every_pixel(length):
+def test_windows_share_every_pixel(length, side):
     shares = np.zeros(length)
-    for window in windows(length):
-        assert 0 <= window.start <= length - WINDOW
+    for window in windows(length, side):
+        assert 0 <= window.start <= length - side
         shares[window.place] += window.share
     assert np.allclose(shares, 1)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("size", [(1, 1), (5, 300), (90, 70), (128, 128), (300, 420)])
-def test_known_pixels_stay_bit_for_bit(dtype, size):
+@pytest.mark.parametrize("window", [128, 256])
+def test_known_pixels_stay_bit_for_bit(dtype, size, window):
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, np.iinfo(dtype).max + 1, (*size, 3), dtype)
     known = rng.random(size) < 0.7
     known[0, 0] = True
     before = pixels.copy()
-    made = Inpainter(Mean(), torch.device("cpu"))(pixels, known)
+    made = Inpainter(Mean(window), torch.device("cpu"))(pixels, known)
     assert (made.dtype, made.shape) == (dtype, pixels.shape)
     assert (made[known] == pixels[known]).all()
     assert (pixels == before).all()
@@ -150,11 +156,11 @@ def test_one_known_pixel_is_enough():
 def test_the_tile_fits_the_memory(monkeypatch):
     memory = {"SC_AVPHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}
     monkeypatch.setattr("os.sysconf", memory.__getitem__)
-    assert tile_for((9000, 12000)) == 146
+    assert tile_for((9000, 12000), 128) == 146
     memory["SC_AVPHYS_PAGES"] = 1
-    assert tile_for((9000, 12000)) == WINDOW
+    assert tile_for((9000, 12000), 128) == 128
     memory["SC_AVPHYS_PAGES"] = 10**9
-    assert tile_for((9000, 12000)) == 9000
+    assert tile_for((9000, 12000), 128) == 9000
 
 
 def test_fill_tiles_sees_only_what_is_known():
@@ -166,6 +172,6 @@ def test_fill_tiles_sees_only_what_is_known():
 
     pixels, known = np.full((300, 300, 3), 255, np.uint8), scratched(300, 300)
     pixels[~known] = 0
-    fill_tiles(pixels, known, solve, 200)
+    fill_tiles(pixels, known, solve, 200, 128)
     assert all((one == 1).all() for one in seen)
     assert (pixels[~known] == 128).all()

@@ -32,6 +32,7 @@ PHOTO_SCALE = 1.5  # pixels kept per crop unit
 AXIS_DEPTH = -40.0  # the head turns about a vertical axis this far behind the middle of the mesh
 SILHOUETTE_DEPTH = -50.0  # the rim of the head as seen from the front: about the plane of the ears
 BACKGROUND_DEPTH = -75.0
+GAP = 7  # cells: as wide a gap may open in a stretched surface
 
 EYE_CORNERS = ((33, 133), (362, 263))  # image left, image right
 MOUTH_CORNERS = (61, 291)
@@ -45,9 +46,18 @@ class Head(NamedTuple):
     """A photo laid out in the world frame: what is needed to turn it."""
 
     photo: Tensor  # (3, S, S) uint8, S = WORLD * PHOTO_SCALE
+    backdrop: Tensor  # (3, WORLD, WORLD) uint8, the photo without the head
     depth: Tensor  # (WORLD, WORLD) float16, toward the camera, 0 in the middle of the mesh
     weight: Tensor  # (WORLD, WORLD) float16, 1 on the head, falling to 0 on the background, which does not turn
     mesh: np.ndarray  # (468, 3) world x, y and depth
+
+
+class Turned(NamedTuple):
+    """A turned view, in the world frame, on a grid of cells (C, C)."""
+
+    displacement: Tensor  # (2, C, C) from each point to the photo's point seen there
+    seen: Tensor  # (1, C, C), 1 where there is one; elsewhere the backdrop shows
+    mesh: np.ndarray  # (468, 2)
 
 
 def _eyes_and_mouth(mesh: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -119,22 +129,19 @@ def lay_out(picture: np.ndarray, points: np.ndarray) -> Head:
     depth = cv2.resize(depth.clip(SILHOUETTE_DEPTH - 6, 80), (WORLD, WORLD), interpolation=cv2.INTER_CUBIC)
     depth = cv2.GaussianBlur(depth, (0, 0), 3.0)  # the cheek's rim is too steep for the coarse grid
 
-    weight = _coverage_of(rims[1], 9.0)
+    weight = torch.from_numpy(_coverage_of(rims[1], 9.0))
+    around = torch.from_numpy(cv2.resize(photo, (WORLD, WORLD), interpolation=cv2.INTER_AREA)).permute(2, 0, 1)
     return Head(
         torch.from_numpy(photo).permute(2, 0, 1).contiguous(),
+        pyramid_fill(around[None].float(), (weight < 0.02)[None, None].float())[0].round().byte(),
         torch.from_numpy(depth).half(),
-        torch.from_numpy(weight).half(),
+        weight.half(),
         mesh,
     )
 
 
-def turn(head: Head, yaw: float, pitch: float, roll: float, cells: int = CELLS) -> tuple[Tensor, Tensor, np.ndarray]:
-    """Turn the head by angles in degrees (yaw > 0: nose toward image right; pitch > 0: up; roll > 0: clockwise).
-
-    Returns, all in the world frame: `displacement` (2, cells, cells) from each point of the turned view to the photo's
-    point seen there; `seen` (cells, cells), 1 where that is a surface of the photo rather than a guess across a gap;
-    the turned mesh (468, 2).
-    """
+def turn(head: Head, yaw: float, pitch: float, roll: float, cells: int = CELLS) -> Turned:
+    """Turn the head by angles in degrees (yaw > 0: nose toward image right; pitch > 0: up; roll > 0: clockwise)."""
     layers = torch.stack([head.weight, head.depth])[None].float()
     weight, depth = F.interpolate(layers, size=(cells, cells), mode="bilinear")[0]
     axis = (torch.arange(cells) + 0.5) * (WORLD / cells)
@@ -150,12 +157,20 @@ def turn(head: Head, yaw: float, pitch: float, roll: float, cells: int = CELLS) 
     facing_away = F.pad(in_cells[0].diff(dim=1), (0, 1)) < -0.9  # folds over: a back of the surface, not its front
     hidden = facing_away | (depth < _nearest_depth(in_cells, depth) - 8.0)
     in_cells = in_cells.masked_fill(hidden, torch.nan)  # a pixel without a finite flow is dropped by the warp
-    displacement, coverage = forward_warp(-flow[None], in_cells[None])
-    seen = (coverage > 0.1).float()
-    displacement = pyramid_fill(displacement, seen)[0]
-    closed = cv2.dilate(seen[0, 0].numpy(), np.ones((3, 3), np.uint8))  # gaps of a stretched surface are no gaps in it
+    landed, coverage = forward_warp(torch.cat([-flow, weight[None]])[None], in_cells[None])
     mesh = (head.mesh - [*pivot, AXIS_DEPTH]) @ matrix.T + [*pivot, AXIS_DEPTH]
-    return displacement, torch.from_numpy(closed), mesh[:, :2]
+    return Turned(*_without_gaps(landed[0, :2], (coverage[0] > 0.1).float(), landed[0, 2:] > 0.5), mesh[:, :2])
+
+
+def _without_gaps(displacement: Tensor, seen: Tensor, on_head: Tensor) -> tuple[Tensor, Tensor]:
+    """Close the gaps of stretched surfaces, those of the head and of what surrounds it each from itself."""
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (GAP, GAP))
+    for part in (seen * on_head, seen * ~on_head):
+        closed = torch.from_numpy(cv2.morphologyEx(part[0].numpy(), cv2.MORPH_CLOSE, ellipse))[None]
+        gaps = closed * (1 - seen)
+        displacement = torch.where(gaps > 0, pyramid_fill(displacement[None], part[None])[0], displacement)
+        seen = seen + gaps
+    return displacement, seen
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
@@ -200,21 +215,22 @@ def framing(
 
 def make_pair(head: Head, yaw: float, pitch: float, roll: float, size: int, rng: np.random.Generator | None) -> Pair:
     """Turn a head and crop both views as a detector would; `rng` jitters the input's framing."""
-    displacement, seen, mesh = turn(head, yaw, pitch, roll, CELLS if size > CROP / 2 else WORLD)
-    left, right, mouth = _eyes_and_mouth(mesh)
-    side, corner = framing((left + right) / 2, mouth, mesh[:, 0], rng)
-    layers = torch.cat([displacement, seen[None]])[None]
+    turned = turn(head, yaw, pitch, roll, CELLS if size > CROP / 2 else WORLD)
+    left, right, mouth = _eyes_and_mouth(turned.mesh)
+    side, corner = framing((left + right) / 2, mouth, turned.mesh[:, 0], rng)
+    layers = torch.cat([turned.displacement, turned.seen])[None]
     corner_at = torch.from_numpy(corner).float().view(1, 2, 1, 1)
 
     pixel = _centres(size)
     here = _sample(layers, pixel * side + corner_at, "nearest")  # interpolating would invent paths across the rims
     flow = ((pixel * side + corner_at + here[:, :2] - MARGIN) / CROP - pixel) * size
 
-    photo = head.photo.float()[None] / 127.5 - 1
+    photo, backdrop = head.photo.float()[None] / 127.5 - 1, head.backdrop.float()[None] / 127.5 - 1
     if size < CROP:  # a photo pixel is narrower than a crop pixel: average first, then sample
         photo = F.interpolate(photo, scale_factor=size / CROP / PHOTO_SCALE, mode="area")
     fine = _centres(2 * size) * side + corner_at
-    image = _sample(photo, fine + _sample(layers, fine, "nearest")[:, :2])
+    there = _sample(layers, fine, "nearest")
+    image = torch.where(there[:, 2:] > 0, _sample(photo, fine + there[:, :2]), _sample(backdrop, fine))
     frontal = pixel * CROP + MARGIN
     return Pair(
         image=F.avg_pool2d(image, 2)[0],

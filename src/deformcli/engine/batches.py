@@ -62,6 +62,25 @@ def _load(data: Dataset, config: TrainingConfig, steps: range, processes: Proces
         yield to_device(batch, processes.device)
 
 
+class InOrder:
+    """All items once, in batches of up to `size`, prepared by another process while this one computes.
+
+    Iterating raises DeformError if an item cannot be read.
+    """
+
+    def __init__(self, data: Dataset, size: int) -> None:
+        self.loader = DataLoader(_Relayed(data), size, num_workers=1, collate_fn=_collate)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self.loader:
+            if isinstance(batch, DeformError):
+                raise batch
+            yield batch
+
+
 def _ignore_stop_signals(_: int) -> None:
     """In a process that prepares data: the main process ends it when the step under way has ended."""
     for number in STOP_SIGNALS:
@@ -73,6 +92,9 @@ class _Relayed(Dataset):
 
     def __init__(self, data: Dataset) -> None:
         self.data = data
+
+    def __len__(self) -> int:
+        return len(self.data)  # type: ignore[arg-type]
 
     def __getitem__(self, index: int) -> Batch | DeformError:
         try:
