@@ -172,6 +172,13 @@ def test_listed_files_keep_their_paths(tree, data):
     assert [str(item.target) for item in plan([], "out", files_from="list")] == ["out/a.png", "out/b.JPG"]
 
 
+def test_name_that_becomes_too_long_is_planned(tree):
+    write(f"long/{'n' * 240}.png")
+    assert len(plan(["long"], "out", suffix="-" + "m" * 40)) == 1
+    with pytest.raises(UsageError, match="no such file or folder: nnn"):
+        plan(["n" * 300], "out.png")
+
+
 def test_listed_file_that_is_not_there_is_planned(tree):
     (tree / "list").write_text("in/a.png\nin/gone.png\n")
     assert [str(item.source) for item in plan([], "out", files_from="list")] == ["in/a.png", "in/gone.png"]

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -64,6 +65,18 @@ def test_through_a_pipe(negative, data, kind):
         assert image.format == kind and image.size == (9, 6)
     webp = negative("-", "-o", "-", "--format", "webp", input=data)
     assert Image.open(io.BytesIO(webp.stdout)).format == "WEBP"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_pipes_with_names(negative):
+    os.mkfifo("pipe")
+    threading.Thread(target=lambda: Path("pipe").write_bytes(JPEG.getvalue())).start()
+    assert negative("pipe", "-o", "out.jpg").returncode == 0
+    Path("in").mkdir(), os.mkfifo("in/pipe.png"), Path("in/a.png").write_bytes(PNG.getvalue())
+    assert (
+        negative("in", "-o", "out").returncode == 0
+    )  # in folders they are left alone: nobody may ever write into them
+    assert [path.name for path in Path("out").iterdir()] == ["a.png"]
 
 
 def test_pipe_without_a_picture(negative):

@@ -243,9 +243,10 @@ def _encoded(picture: Picture, path: Path, work: Work, options: BatchOptions) ->
     if path == STDIO:
         own = next((suffix for suffix, kind in WRITABLE.items() if kind == picture.format), ".png")
         suffix = own if options.format == "auto" else f".{options.format}"
-    same = picture is work.picture and WRITABLE.get(suffix.lower()) == picture.format and work.item.source != STDIO
-    if same and options.metadata == "keep" and options.quality is None and options.frame is None:
-        return work.item.source.read_bytes()
+    source = work.item.source
+    same = picture is work.picture and WRITABLE.get(suffix.lower()) == picture.format and source.is_file()
+    if same and source != STDIO and options.metadata == "keep" and options.quality is None and options.frame is None:
+        return source.read_bytes()
     return encode_image(picture, suffix, quality=options.quality, metadata=options.metadata == "keep")
 
 

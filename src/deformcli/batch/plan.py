@@ -46,7 +46,7 @@ def plan(options: BatchOptions) -> list[Item]:
     inputs = [*((Path(given), False) for given in options.inputs or ()), *_listed(options)]
     if not inputs:
         raise UsageError("no input", "name files or folders, or a list of them with --files-from")
-    single = len(inputs) == 1 and not options.files_from and (inputs[0][0] == STDIO or inputs[0][0].is_file())
+    single = len(inputs) == 1 and not options.files_from and (inputs[0][0] == STDIO or _is_file(inputs[0][0]))
     output = Path(options.output)
     if output == STDIO:
         if not single:
@@ -99,12 +99,12 @@ def _expand(given: Path, options: BatchOptions, keep: bool) -> Iterator[tuple[Pa
     if given == STDIO:
         yield given, Path("stdin.png")
         return
-    if given.is_file() or (keep and not given.is_dir() and not glob.has_magic(str(given))):
+    if _is_file(given) or (keep and not os.path.isdir(given) and not glob.has_magic(str(given))):
         kept = keep and not given.is_absolute() and ".." not in given.parts
         yield given, given if kept else Path(given.name)
         return
     output = real(options.output)
-    if given.is_dir():
+    if os.path.isdir(given):  # `Path.is_dir` raises where a name is too long
         base, matches = given, _walk(given, options.recursive)
         if output == real(given) and not options.suffix:
             raise UsageError(f"{given} is the input and the output folder", "choose another folder, or use --suffix")
@@ -122,6 +122,11 @@ def _expand(given: Path, options: BatchOptions, keep: bool) -> Iterator[tuple[Pa
         made |= bool(options.suffix) and output == top and match.stem.endswith(options.suffix)
         if _wanted(name, options) and not made and match.is_file():
             yield match, name
+
+
+def _is_file(given: Path) -> bool:
+    """Pipes count, too: shells have them for `<(command)`."""
+    return os.path.exists(given) and not os.path.isdir(given)
 
 
 def _walk(top: Path, recursive: bool) -> list[Path]:
@@ -195,7 +200,7 @@ def _shard(items: list[Item], shard: str | None) -> list[Item]:
 
 
 def _apply_exists(items: list[Item], exists: str) -> list[Item]:
-    there = {item.target for item in items if item.target.exists()}
+    there = {item.target for item in items if os.path.exists(item.target)}  # no error where a name is too long
     if folders := [target for target in there if target.is_dir()]:
         raise UsageError(f"{folders[0]} is a folder, a file of that name was to be written", "choose another output")
     if there and exists == "error":
