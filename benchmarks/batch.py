@@ -1,4 +1,4 @@
-"""What batch work costs beyond the network, and whether its memory grows: python benchmarks/batch.py [--photos N]
+"""What batch work costs beyond the network, and whether its memory grows: python benchmarks/batch.py [--task TASK]
 
 The network alone gets the same pictures in the same batches from memory; both are measured in turns, and the least time
 of each counts: the rest is others' doing.
@@ -13,11 +13,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from deform_frontalize.face_crop import crop
+from deform_frontalize.frontalizer import Frontalizer
 from deform_inpaint.inpainter import Inpainter
 from deformcli.batch import Function, run
 from deformcli.engine.device import choose_device
-from deformcli.images import Picture, mask_known, read_image, write_image
+from deformcli.images import Picture, mask_known, read_image, to_tensor, to_uint8, write_image
 from deformcli.options import BatchOptions
 from deformcli.weights import resolve_weights
 
@@ -30,27 +33,42 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def throughput(count: int, rounds: int) -> None:
-    photo = read_image(EXAMPLES / "astronaut.jpg").rgb
+def inpaint() -> Function:
     inpainter = Inpainter.from_weights(resolve_weights("inpaint-128", task="inpaint"), choose_device("auto"))
     known = mask_known(read_image(EXAMPLES / "scratches.png"))
 
     def fill(pictures: Sequence[Picture]) -> list[Picture]:
         return [one.replaced(inpainter(one.rgb, known)) for one in pictures]
 
-    with tempfile.TemporaryDirectory() as name:
+    return Function(fill)
+
+
+def frontalize() -> Function:
+    path = resolve_weights("frontalize-128", task="frontalize")
+    frontalizer = Frontalizer.from_weights(path, choose_device("auto"))
+
+    def turn(pictures: Sequence[Picture]) -> list[Picture]:
+        made = frontalizer(torch.cat([to_tensor(crop(one.rgb, None)) for one in pictures])).output
+        return [one.resized_to(to_uint8(face)) for one, face in zip(pictures, made, strict=True)]
+
+    return Function(turn)
+
+
+def throughput(name: str, task: Function, count: int, rounds: int) -> None:
+    photo = read_image(EXAMPLES / "astronaut.jpg").rgb
+    with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
-            write_image(np.roll(photo, 7 * number, (0, 1)), Path(name) / "in" / f"{number:05}.jpg", quality=90)
-        options = BatchOptions(inputs=[f"{name}/in"], output=f"{name}/out", exists="overwrite", no_progress=True)
-        some = [read_image(path) for path in sorted(Path(name).glob("in/*"))[: options.batch_size]]
+            write_image(np.roll(photo, 7 * number, (0, 1)), Path(folder) / "in" / f"{number:05}.jpg", quality=90)
+        options = BatchOptions(inputs=[f"{folder}/in"], output=f"{folder}/out", exists="overwrite", no_progress=True)
+        some = [read_image(path) for path in sorted(Path(folder).glob("in/*"))[: options.batch_size]]
 
         def alone() -> None:
             for start in range(0, count, len(some)):
-                fill(some[: count - start])
+                task.function(some[: count - start])
 
-        pairs = [(seconds(alone), seconds(lambda: run(options, Function(fill)))) for _ in range(rounds)]
+        pairs = [(seconds(alone), seconds(lambda: run(options, task))) for _ in range(rounds)]
     network, whole = (min(times) for times in zip(*pairs, strict=True))
-    print(f"{count} photos of 512 x 512, inpaint: network alone {network:.1f} s, folder to folder {whole:.1f} s")
+    print(f"{count} photos of 512 x 512, {name}: network alone {network:.1f} s, folder to folder {whole:.1f} s")
     print(f"share of the network alone: {100 * network / whole:.0f} % (at least 90 %)")
 
 
@@ -86,11 +104,13 @@ def resident() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--task", choices=["inpaint", "frontalize"], default="inpaint")
     parser.add_argument("--photos", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--files", type=int, default=20_000, help="small files for the memory; 0: leave it out")
     options = parser.parse_args()
-    throughput(options.photos, options.rounds)
+    task = {"inpaint": inpaint, "frontalize": frontalize}[options.task]()
+    throughput(options.task, task, options.photos, options.rounds)
     if options.files:
         memory(options.files)
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from deformcli.errors import NothingToDoError, UsageError
 
-from .detectors import Face
+from .detectors import FRONTAL, Face
 from .options import FaceOptions, ViewOptions
 
-TOO_FAR = 25  # degrees, as `Face.yaw` guesses them: of a face turned further too much that is beside it would change
+TOO_FAR = 25  # degrees, as `Face.yaw` guesses them: beside a face turned further too much would have to change
 
 
 def check(faces: FaceOptions, view: ViewOptions, output: str) -> None:
@@ -26,12 +26,12 @@ def check(faces: FaceOptions, view: ViewOptions, output: str) -> None:
 
 
 def choose(found: Sequence[Face], which: str, *, paste: bool) -> list[Face]:
-    """The faces meant among those found, largest first; at least one.
+    """The faces meant among those found, largest first.
 
     Args:
         found: largest first.
         which: largest, all, or a number from 1.
-        paste: they are to be put back into the picture.
+        paste: they are to be put back into the picture, so that those from the front stay as they are.
 
     Raises:
         NothingToDoError: there is none.
@@ -42,10 +42,12 @@ def choose(found: Sequence[Face], which: str, *, paste: bool) -> list[Face]:
     if which.isdecimal() and int(which) > len(found):
         raise NothingToDoError(f"no face {which}, {len(found)} found", "see them with --dry-run")
     faces = list(found) if which == "all" else [found[0 if which == "largest" else int(which) - 1]]
-    faces = [face for face in faces if not paste or abs(face.yaw or 0) <= TOO_FAR]
-    if not faces:
+    if not paste:
+        return faces
+    near = [face for face in faces if abs(face.yaw or 0) <= TOO_FAR]
+    if not near:
         raise NothingToDoError("the face is turned too far to be pasted back", "leave out --paste")
-    return faces
+    return [face for face in near if abs(face.yaw or 0) >= FRONTAL]
 
 
 def face_at(box: str) -> Face:

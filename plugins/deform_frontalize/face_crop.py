@@ -12,7 +12,8 @@ from .detectors import Face
 SIZE = 128  # side of a crop in pixels
 LARGEST = 1024  # side of the largest crop at a photo's own resolution
 MARGIN = 10  # pixels of a crop by which the detector's box is grown (thesis section 4.1.1)
-BLEND = 0.25  # share of half a crop over which a pasted one fades in
+OVAL = 0.85, 0.98  # half the width and height of what is pasted, in halves of a crop: the face without what is around
+BLEND = 0.25  # share of the oval over which it fades in
 SHIFT = 0.076  # share of the crop by which it lies below the box, so that the eyes are a third down as in training
 
 
@@ -59,7 +60,7 @@ def crop(rgb: np.ndarray, square: Square | None, size: int = SIZE) -> np.ndarray
 
 
 def paste(rgb: np.ndarray, square: Square, face: np.ndarray) -> None:
-    """Put `face` (S, S, 3) uint8 into the square of `rgb` (H, W, 3), uint8 or uint16, in place, its border blended."""
+    """Put an oval of `face` (S, S, 3) uint8 into the square of `rgb` (H, W, 3), uint8 or uint16, in place, blended."""
     height, width = rgb.shape[:2]
     half = square.side / 2
     left, top = max(0, int(square.x - half)), max(0, int(square.y - half))
@@ -75,7 +76,7 @@ def paste(rgb: np.ndarray, square: Square, face: np.ndarray) -> None:
 
 
 def _shares(size: int) -> np.ndarray:
-    """How much of a pasted face counts (size, size): 1 in the middle, 0 from the rim of a rounded square on."""
-    axis = np.abs((np.arange(size) + 0.5) / size * 2 - 1)
-    radius = (axis[:, None] ** 4 + axis**4) ** 0.25
-    return ((0.98 - radius) / BLEND).clip(0, 1)
+    """How much of a pasted face counts (size, size): 1 in the middle, 0 from the rim of the oval on."""
+    axis = (np.arange(size) + 0.5) / size * 2 - 1
+    radius = np.hypot(axis / OVAL[0], axis[:, None] / OVAL[1])
+    return ((1 - radius) / BLEND).clip(0, 1)

@@ -38,7 +38,10 @@ class ViewOptions:
         Literal["128", "native"], typer.Option(help="Of the output: 128 pixels, or the photo's own up to 1024.")
     ] = "128"
     paste: Annotated[
-        bool, typer.Option("--paste", help="Put the frontal faces into the picture; not those turned too far for it.")
+        bool,
+        typer.Option(
+            "--paste", help="Put the faces back, at the picture's resolution; those turned far or not at all stay."
+        ),
     ] = False
     show_warp: Annotated[
         Path | None,

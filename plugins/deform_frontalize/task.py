@@ -94,8 +94,12 @@ class Frontalize(Task):
             for i in range(len(made.output)):
                 yield type(made)(*(None if part is None else part[i : i + 1] for part in made))
 
-    def _outputs(self, work: Work, squares: Sequence[Square | None], made: Sequence[Frontalized]) -> list[Output]:
+    def _outputs(
+        self, work: Work, squares: Sequence[Square | None], made: Sequence[Frontalized]
+    ) -> list[Output] | Picture:
         """The picture with the faces in it, or one file for each, the first of them the target; and the warps."""
+        if not squares:
+            return work.picture
         tags = ["", *(f"-{number}" for number in range(2, len(squares) + 1))]
         views = [self._view(work.picture, square, one) for square, one in zip(squares, made, strict=True)]
         if self.view.paste:
@@ -113,8 +117,9 @@ class Frontalize(Task):
         return outputs
 
     def _view(self, picture: Picture, square: Square | None, made: Frontalized) -> np.ndarray:
-        """The frontal view (S, S, 3) uint8, of the size asked for."""
-        size = SIZE if self.view.size == "128" else native_size(picture.rgb8, square)
+        """The frontal view (S, S, 3) uint8, of the size asked for; one to be pasted is as sharp as the picture."""
+        native = self.view.size == "native" or self.view.paste
+        size = native_size(picture.rgb8, square) if native else SIZE
         if size == SIZE:
             return to_uint8(made.output)
         return to_uint8(self.frontalizer.at_size(to_tensor(crop(picture.rgb8, square, size)), made))

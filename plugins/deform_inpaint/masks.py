@@ -83,7 +83,7 @@ def mask_of(source: Path, masks: Path, suffix: str = "") -> Path:
     Raises:
         UsageError: the folder has none, or several.
     """
-    if masks.is_file():
+    if not masks.is_dir():
         return masks
     stem, parents = source.stem + suffix, source.parent.parts
     for start in range(len(parents) + 1):

@@ -24,7 +24,7 @@ class Inpaint(Task):
     masks: MaskOptions
     tile: int | None
     max_pixels: int
-    same_size = False  # the windows that the network gets are of one size anyway
+    together = False  # a picture alone has windows enough for the network
 
     def load(self) -> None:
         from deformcli.engine.device import choose_device

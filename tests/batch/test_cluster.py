@@ -12,7 +12,7 @@ from PIL import Image
 pytestmark = pytest.mark.slow  # a cluster takes its time to start
 
 NEGATIVE = """
-    import os, signal
+    import os, signal, time
     from pathlib import Path
     import typer, deformcli
     from deformcli import options
@@ -31,6 +31,8 @@ NEGATIVE = """
         from deformcli.errors import DeformError, WeightsError
 
         class Negative(Task):
+            driver = os.getpid()
+
             def load(self):
                 with open("workers", "a") as file:
                     file.write(f"{os.getpid()}\\n")
@@ -42,6 +44,10 @@ NEGATIVE = """
                     if not os.path.exists("killed"):
                         Path("killed").write_text("once")
                         os.kill(os.getpid(), signal.SIGKILL)
+                if fault == "interrupt":
+                    time.sleep(0.3)
+                    if any("03" in work.item.source.name for work in works):
+                        os.kill(self.driver, signal.SIGINT)
                 return [work.picture.replaced(255 - work.picture.rgb) for work in works]
 
         return Negative()
@@ -69,7 +75,7 @@ def test_nothing_is_lost(negative, fault):
     run, folder = negative
     ended = run("--fault", fault, "--json")
     assert ended.returncode == 3, ended.stderr
-    assert "\nfailed: in/13.png: in/13.png is not a picture\n" in f"\n{ended.stderr}"
+    assert "\nfailed: in/13.png is not a picture\n" in f"\n{ended.stderr}"
     assert "1 of 24 failed, 23 done" in ended.stderr and "Traceback" not in ended.stderr
     items = json.loads(ended.stdout)
     lines = [json.loads(line) for line in (folder / "r.jsonl").read_text().splitlines()]
@@ -89,3 +95,21 @@ def test_a_worker_that_cannot_load_ends_the_run(negative):
     assert ended.returncode == 4, ended.stderr
     assert ended.stderr.endswith("error: no weights here\n  fix: get some\n")
     assert not (folder / "out").exists()
+
+
+def test_ctrl_c_reports_what_the_workers_had_in_hand(negative):
+    run, folder = negative
+    ended = run("--fault", "interrupt")
+    assert ended.returncode == 130, ended.stderr
+    *items, last = [json.loads(line) for line in (folder / "r.jsonl").read_text().splitlines()]
+    done = sorted(item["target"] for item in items if item["status"] == "done")
+    assert done == sorted(f"out/{path.name}" for path in (folder / "out").iterdir())
+    assert 0 < len(items) < 24 and last["summary"]["left"] == 24 - len(items)
+
+
+def test_stop_at_the_first_failure(negative):
+    run, folder = negative
+    ended = run("--on-error", "stop")
+    assert ended.returncode == 3, ended.stderr
+    assert "1 of 24 failed" in ended.stderr and " left\n" in ended.stderr
+    assert not (folder / "out/14.png").exists()

@@ -172,6 +172,18 @@ def test_listed_files_keep_their_paths(tree, data):
     assert [str(item.target) for item in plan([], "out", files_from="list")] == ["out/a.png", "out/b.JPG"]
 
 
+def test_name_that_becomes_too_long_is_planned(tree):
+    write(f"long/{'n' * 240}.png")
+    assert len(plan(["long"], "out", suffix="-" + "m" * 40)) == 1
+    with pytest.raises(UsageError, match="no such file or folder: nnn"):
+        plan(["n" * 300], "out.png")
+
+
+def test_listed_file_that_is_not_there_is_planned(tree):
+    (tree / "list").write_text("in/a.png\nin/gone.png\n")
+    assert [str(item.source) for item in plan([], "out", files_from="list")] == ["in/a.png", "in/gone.png"]
+
+
 def test_name_that_is_no_text(tree):
     name = os.fsdecode(b"in/\xff\xfe.png")
     try:
@@ -190,6 +202,23 @@ def test_links_that_lead_in_circles(tree):
     everything = {"in/a.png", "in/b.JPG", "in/sub/a.png", "in/there/c.png"}
     assert planned(["in"], "out", recursive=True).keys() == everything
     assert planned(["in/**/a.png"], "out").keys() == {"in/a.png", "in/sub/a.png"}
+
+
+def test_links_to_themselves(tree):
+    for link in ("in/self.png", "there/a.png"):
+        Path(link).parent.mkdir(exist_ok=True)
+        Path(link).symlink_to(Path(link).name)
+    assert planned(["in"], "in/out") == {"in/a.png": "in/out/a.png", "in/b.JPG": "in/out/b.JPG"}
+    assert planned(["in"], "there")["in/a.png"] == "there/a.png"
+    with pytest.raises(UsageError, match=r"no such file or folder: in/self\.png"):
+        plan(["in/self.png"], "out.png")
+
+
+def test_results_that_links_lead_to_are_no_input(tree):
+    Path("in/all").symlink_to("..")
+    write("out/done.png")
+    write("more.png")
+    assert planned(["in"], "out", recursive=True).keys() == {"in/a.png", "in/b.JPG", "in/sub/a.png", "in/all/more.png"}
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 7])

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -66,6 +67,18 @@ def test_through_a_pipe(negative, data, kind):
     assert Image.open(io.BytesIO(webp.stdout)).format == "WEBP"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_pipes_with_names(negative):
+    os.mkfifo("pipe")
+    threading.Thread(target=lambda: Path("pipe").write_bytes(JPEG.getvalue())).start()
+    assert negative("pipe", "-o", "out.jpg").returncode == 0
+    Path("in").mkdir(), os.mkfifo("in/pipe.png"), Path("in/a.png").write_bytes(PNG.getvalue())
+    assert (
+        negative("in", "-o", "out").returncode == 0
+    )  # in folders they are left alone: nobody may ever write into them
+    assert [path.name for path in Path("out").iterdir()] == ["a.png"]
+
+
 def test_pipe_without_a_picture(negative):
     ended = negative("-", "-o", "-", input=b"")
     assert (ended.returncode, ended.stdout) == (2, b"")
@@ -115,6 +128,24 @@ def test_ctrl_c(negative):
     assert 0 < lines[-1]["summary"]["left"] == 40 - len(done)
     assert negative("in", "-o", "out").returncode == 0
     assert len(list(Path("out").iterdir())) == 40
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
+def test_ctrl_c_answers_on_a_terminal(negative):
+    Path("in").mkdir()
+    for number in range(9):
+        Path(f"in/{number}.png").write_bytes(PNG.getvalue())
+    ours, theirs = os.openpty()
+    args = ("in", "-o", "out", "--wait", "0.5", "--batch-size", "1", "--no-progress")
+    process = negative(*args, start=subprocess.Popen, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    while not list(Path(".").glob("out/*.png")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert b"once more ends at once" in os.read(ours, 1000)
+    assert process.wait(60) == 130
+    os.close(ours)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")

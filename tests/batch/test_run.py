@@ -6,13 +6,14 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from deformcli.batch import Function, Output
+from deformcli.batch import Function, Output, pipeline
 from deformcli.errors import DeformError, NothingToDoError, PartialError, UsageError
 
 NAMES = ["a.png", "b.png", "c.png"]
@@ -132,6 +133,14 @@ def test_batches_are_of_one_size(folder, batch, negative):
     assert mixed.batches == [["a.png", "b.png"], ["c.png", "d.png"], ["e.png"]]
 
 
+def test_pictures_that_gain_nothing_together_come_one_at_a_time(folder, batch, negative):
+    folder(*NAMES)
+    task = negative()
+    task.together = False
+    batch(task, batch_size=8)
+    assert task.batches == [["a.png"], ["b.png"], ["c.png"]]
+
+
 def test_many_sizes_do_not_pile_up(folder, batch, negative):
     for side in range(1, 30):
         folder(f"{side:02}.png", size=(side, side))
@@ -139,6 +148,25 @@ def test_many_sizes_do_not_pile_up(folder, batch, negative):
     assert batch(task, batch_size=2, jobs=3, report="r.jsonl").counts == {"done": 29}
     assert [len(names) for names in task.batches] == [1] * 29
     assert [item["number"] for item in records()[0]] == list(range(29))
+
+
+def test_large_pictures_do_not_wait_for_the_disk_in_numbers(folder, batch, negative, monkeypatch):
+    names = [f"{number}.png" for number in range(8)]
+    folder(*names)
+    encode, waiting = pipeline.encode_image, []
+
+    def slow(*args, **more):
+        time.sleep(0.05)
+        return encode(*args, **more)
+
+    def count(work):
+        waiting.append(work.item.number - len(list(Path("out").glob("*.png"))))
+        return work.picture.replaced(255 - work.picture.rgb)
+
+    monkeypatch.setattr(pipeline, "encode_image", slow)
+    monkeypatch.setattr(pipeline, "AHEAD_PIXELS", 6 * 4)
+    batch(negative(dict.fromkeys(names, count)), batch_size=1, jobs=4)
+    assert len(waiting) == 8 and max(waiting) <= 1
 
 
 def test_a_function_is_enough(folder, batch):
@@ -261,7 +289,18 @@ def test_report_that_cannot_be_written_is_told_first(folder, batch, negative):
     folder("a.png")
     with pytest.raises(DeformError, match=r"the report gone/r\.jsonl cannot be written"):
         batch(negative(), report="gone/r.jsonl")
-    assert not Path("out").exists()
+    for picture in ("in/a.png", "./in/../out/a.png"):
+        with pytest.raises(UsageError, match="would overwrite a picture"):
+            batch(negative(), report=picture)
+    assert pixels("in/a.png").size and not Path("out").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+def test_no_room_for_the_report_is_told_when_the_pictures_are_written(folder, batch, negative):
+    folder(*NAMES)
+    with pytest.raises(PartialError, match="the report /dev/full could not be written to its end: No space left"):
+        batch(negative(), report="/dev/full")
+    assert files() == NAMES
 
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from deform_frontalize.choice import check, choose, face_at
 from deform_frontalize.detectors import LONGEST, Face, Mtcnn, YuNet, detector
 from deform_frontalize.face_crop import LARGEST, SIZE, Square, crop, native_size, paste, square_around
 from deform_frontalize.options import FaceOptions, ViewOptions
-from deformcli.data import rotated
 from deformcli.errors import NothingToDoError, UsageError, WeightsError
 
 
@@ -88,16 +87,16 @@ def test_a_large_picture_is_reduced(any_detector, photo):
 
 @pytest.mark.parametrize(("yaw", "words"), [(-30, "turned to the left"), (0, "frontal"), (30, "turned to the right")])
 def test_rough_pose(mtcnn, photo_turned, yaw, words):
-    face = mtcnn.find(photo_turned(yaw))[0]
+    face = mtcnn.find(photo_turned(abs(yaw), 1)[yaw > 0].picture)[0]
     assert words in str(face)
     assert face.yaw == pytest.approx(yaw, abs=25)
 
 
 @pytest.mark.parametrize(("name", "least"), [("mtcnn", 0.9), ("yunet", 0.9)])
 def test_most_faces_turned_by_sixty_degrees_are_found(request, photo_turned, name, least):
-    """Twelve portraits with their background, turned to either side."""
+    """Portraits with their background, turned to either side."""
     finder = request.getfixturevalue(name)
-    hits = [_is_framed(finder.find(picture), framed) for picture, framed in photo_turned.sample(60)]
+    hits = [_is_framed(finder.find(turned.picture), turned.framed) for turned in photo_turned(60, 8)]
     assert len(hits) >= 12
     assert np.mean(hits) >= least
 
@@ -113,40 +112,12 @@ def _is_framed(faces: list[Face], framed: Square) -> bool:
 
 @pytest.fixture(scope="session")
 def photo_turned(shared):
-    """Portraits in their own framing, turned in 2.5D."""
-    root = shared / "data" / "portraits"
-    data = np.load(root / "facemesh.npz")
-    near = np.flatnonzero(np.abs(data["yaw_pitch_roll_2d"][:, 0]) < 4)
-
-    class Turned:
-        def __call__(self, yaw: float, number: int = 3) -> np.ndarray:
-            return self.both(near[number], yaw)[0]
-
-        def sample(self, yaw: float):
-            chosen = near[:: len(near) // 12]
-            return [self.both(index, yaw if i % 2 else -yaw) for i, index in enumerate(chosen)]
-
-        def both(self, index: int, yaw: float) -> tuple[np.ndarray, Square]:
-            photo = cv2.cvtColor(cv2.imread(str(root / data["name"][index])), cv2.COLOR_BGR2RGB)
-            return turned(photo, data["points"][index].astype(float), yaw)
-
-    return Turned()
-
-
-def turned(photo: np.ndarray, points: np.ndarray, yaw: float) -> tuple[np.ndarray, Square]:
-    """A photo (H, W, 3) with its head turned, and the square around the face that training would cut out."""
-    displacement, _, mesh = rotated.turn(rotated.lay_out(photo, points), yaw, 0, 0)
-    to_world = rotated._to_world(points)
-    from_world = np.linalg.inv(to_world[:, :2])
-    world = (np.indices(photo.shape[:2])[::-1] + 0.5).transpose(1, 2, 0) @ to_world[:, :2].T + to_world[:, 2]
-    at = torch.from_numpy(world).float().permute(2, 0, 1)[None]
-    there = world + rotated._sample(displacement[None], at)[0].permute(1, 2, 0).numpy()
-    source = ((there - to_world[:, 2]) @ from_world.T - 0.5).astype(np.float32)
-    picture = cv2.remap(photo, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    left, right, mouth = rotated._eyes_and_mouth(mesh)
-    side, corner = rotated.framing((left + right) / 2, mouth, mesh[:, 0], None)
-    middle = (corner + side / 2 - to_world[:, 2]) @ from_world.T - 0.5
-    return picture, Square(*middle, side / np.linalg.norm(to_world[:, 0]))
+    """Portraits in their own framing, turned in 2.5D: `photo_turned(60, 12)` is about so many, to both sides."""
+    path = Path(__file__).parents[2] / "benchmarks" / "faces.py"
+    specification = importlib.util.spec_from_file_location("faces", path)
+    faces = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(faces)
+    return lambda yaw, count: list(faces.portraits(shared / "data" / "portraits", count, [yaw]))
 
 
 @pytest.mark.parametrize("name", ["no-such-id", "gone.onnx", "weights.pth", "inpaint-128", "text.onnx"])
@@ -170,7 +141,9 @@ def test_which_faces():
     assert choose(faces, "largest", paste=False) == faces[:1]
     assert choose(faces, "all", paste=False) == faces
     assert choose(faces, "2", paste=False) == faces[1:2]
-    assert choose(faces, "all", paste=True) == [faces[0], faces[2]]
+    tilted = _face(50, 20)
+    assert choose([*faces, tilted], "all", paste=True) == [tilted]
+    assert choose(faces, "largest", paste=True) == []
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,12 @@ import json
 import logging
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from ..errors import DeformError, UsageError, one_line
@@ -40,41 +43,72 @@ def work_on_cluster(
     """
     if any(STDIO in (item.source, item.target) for item in items):
         raise UsageError("a cluster has no stdin and no stdout", "use files, or --executor local")
-    ray = _connect(options.address)
-    try:
-        total = ray.cluster_resources()
-        kind = "gpu" if total.get("GPU") else "cpu"
-        workers = max(1, min(int(total.get(kind.upper(), 1)), len(items)))
-        parts = min(len(items), max(4 * workers, math.ceil(len(items) / (4 * options.batch_size))))
-        job = ray.data.range(len(items), override_num_blocks=parts).map_batches(
-            _Worker,
-            fn_constructor_args=(list(items), task, options, planned, str(Path.cwd())),
-            batch_size=None,  # a call gets a part
-            compute=ray.data.ActorPoolStrategy(size=workers),
-            **{f"num_{kind}s": 1},
-        )
-        for row in job.iter_rows():
-            new = Outcome(**json.loads(row["outcome"]))
-            if new.number == NOT_LOADED:
-                raise new.deform_error()
-            yield new
-            if stopped():
-                return
-    except ray.exceptions.RayError as error:
-        cause = str(error).strip().splitlines()[-1:] or [one_line(error)]
-        raise DeformError(f"the Ray cluster failed: {cause[0]}", "see its logs, or use --executor local") from error
-    finally:
-        ray.shutdown()
+    with redirect_stdout(sys.stderr):  # Ray tells stdout when a worker dies; stdout is for the report
+        ray = _connect(options.address)
+        try:
+            yield from _job(ray, items, task, options, planned, stopped)
+        except ray.exceptions.RayError as error:
+            cause = str(error).strip().splitlines()[-1:] or [one_line(error)]
+            raise DeformError(f"the Ray cluster failed: {cause[0]}", "see its logs, or use --executor local") from error
+        finally:
+            ray.shutdown()
+
+
+def _job(
+    ray: Any,
+    items: Sequence[Item],
+    task: Task,
+    options: BatchOptions,
+    planned: frozenset[Path],
+    stopped: Callable[[], bool],
+) -> Iterator[Outcome]:
+    total = ray.cluster_resources()
+    kind = "gpu" if total.get("GPU") else "cpu"
+    workers = max(1, min(int(total.get(kind.upper(), 1)), len(items)))
+    parts = min(len(items), max(4 * workers, math.ceil(len(items) / (4 * options.batch_size))))
+    flag = ray.remote(num_cpus=0)(_Flag).remote()
+    job = ray.data.range(len(items), override_num_blocks=parts).map_batches(
+        _Worker,
+        fn_constructor_args=(list(items), task, options, planned, str(Path.cwd()), flag),
+        batch_size=None,  # a call gets a part
+        compute=ray.data.ActorPoolStrategy(size=workers),
+        **{f"num_{kind}s": 1},
+    )
+    for row in job.iter_rows():
+        new = Outcome(**json.loads(row["outcome"]))
+        if new.number == NOT_LOADED:
+            raise new.deform_error()
+        yield new
+        if stopped():  # what the workers have in hand is still to come
+            flag.raise_it.remote()
+
+
+class _Flag:
+    """Lives in a process of the cluster: once it is up, workers begin nothing further."""
+
+    up = False
+
+    def raise_it(self) -> None:
+        self.up = True
+
+    def is_up(self) -> bool:
+        return self.up
 
 
 class _Worker:
     """Lives in a process of the cluster."""
 
     def __init__(
-        self, items: Sequence[Item], task: Task, options: BatchOptions, planned: frozenset[Path], folder: str
+        self,
+        items: Sequence[Item],
+        task: Task,
+        options: BatchOptions,
+        planned: frozenset[Path],
+        folder: str,
+        flag: Any,
     ) -> None:
         os.chdir(folder)
-        self.items, self.task, self.options, self.planned = items, task, options, planned
+        self.items, self.task, self.options, self.planned, self.flag = items, task, options, planned, flag
         self.refused: Outcome | None = None
         try:
             task.load()
@@ -84,8 +118,19 @@ class _Worker:
     def __call__(self, part: dict[str, Any]) -> dict[str, list[str]]:
         some = [self.items[number] for number in part["id"]]
         outcomes: Iterable[Outcome]
-        outcomes = [self.refused] if self.refused else work_through(some, self.task, self.options, self.planned)
+        outcomes = [self.refused] if self.refused else self._outcomes(some)
         return {"outcome": [json.dumps(asdict(outcome)) for outcome in outcomes]}
+
+    def _outcomes(self, some: Sequence[Item]) -> Iterator[Outcome]:
+        import ray
+
+        ended = Event()
+        for new in work_through(
+            some, self.task, self.options, self.planned, lambda: ended.is_set() or ray.get(self.flag.is_up.remote())
+        ):
+            if new.status == "failed" and self.options.on_error == "stop":
+                ended.set()
+            yield new
 
 
 def _connect(address: str | None) -> Any:

@@ -26,7 +26,7 @@ from .report import Outcome, failure, outcome
 from .task import Output, Task, Work, refusal
 
 AHEAD_PIXELS = 32_000_000
-"""Pictures are read ahead, and kept waiting for others of their size, up to so many pixels each."""
+"""Pictures are read ahead, kept waiting for others of their size, and written behind, up to so many pixels each."""
 BATCH_PIXELS = 16_000_000
 """A batch is full with so many pixels, however few pictures they are."""
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
@@ -46,7 +46,7 @@ def work_through(
     """
     jobs = options.jobs or min(4, os.cpu_count() or 1)
     # After a failure that is to stop the run, nothing that was begun together with it should have to be finished.
-    size = 1 if options.on_error == "stop" else options.batch_size
+    size = options.batch_size if task.together and options.on_error == "continue" else 1
     model = _Model(task, size)
     writing: deque[Future[Outcome]] = deque()
     with pillow_limits(options.max_pixels), ThreadPoolExecutor(jobs, "deform-io") as pool:
@@ -60,7 +60,8 @@ def work_through(
                     yield failure(work.item, result)
                 else:
                     writing.append(pool.submit(_write, work, result, options, planned))
-            while len(writing) > len(entry) + jobs or (writing and writing[0].done()):
+            most = _at_once(len(entry) + jobs, max(work.pixels for work in entry))
+            while len(writing) > most or (writing and writing[0].done()):
                 yield writing.popleft().result()
         while writing:
             yield writing.popleft().result()
@@ -82,11 +83,15 @@ def _read_ahead(
             return
         entry = reading.popleft().result()
         if isinstance(entry, Work):
-            width, height = entry.picture.size
-            allowed = max(1, min(most, AHEAD_PIXELS // (width * height)))
+            allowed = _at_once(most, entry.pixels)
         yield entry
     for future in reading:
         future.cancel()
+
+
+def _at_once(most: int, pixels: int) -> int:
+    """How many pictures of so many pixels may be in memory on their way in or out, 1 to `most`."""
+    return max(1, min(most, AHEAD_PIXELS // pixels))
 
 
 def _batches(entries: Iterable[Work | Outcome], model: _Model, same_size: bool) -> Iterator[list[Work] | Outcome]:
@@ -94,7 +99,7 @@ def _batches(entries: Iterable[Work | Outcome], model: _Model, same_size: bool) 
     waiting: dict[object, list[Work]] = {}
 
     def pixels(works: Iterable[Work]) -> int:
-        return sum(work.picture.size[0] * work.picture.size[1] for work in works)
+        return sum(work.pixels for work in works)
 
     for entry in entries:
         if isinstance(entry, Outcome):
@@ -228,7 +233,8 @@ def _write_output(output: Output, work: Work, options: BatchOptions, planned: fr
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise DeformError(f"{path} cannot be written: {error.strerror or error}", "choose another place") from error
+        name = "stdout" if path == STDIO else path
+        raise DeformError(f"{name} cannot be written: {error.strerror or error}", "choose another place") from error
     return str(path)
 
 
@@ -237,9 +243,10 @@ def _encoded(picture: Picture, path: Path, work: Work, options: BatchOptions) ->
     if path == STDIO:
         own = next((suffix for suffix, kind in WRITABLE.items() if kind == picture.format), ".png")
         suffix = own if options.format == "auto" else f".{options.format}"
-    same = picture is work.picture and WRITABLE.get(suffix.lower()) == picture.format and work.item.source != STDIO
-    if same and options.metadata == "keep" and options.quality is None and options.frame is None:
-        return work.item.source.read_bytes()
+    source = work.item.source
+    same = picture is work.picture and WRITABLE.get(suffix.lower()) == picture.format and source.is_file()
+    if same and source != STDIO and options.metadata == "keep" and options.quality is None and options.frame is None:
+        return source.read_bytes()
     return encode_image(picture, suffix, quality=options.quality, metadata=options.metadata == "keep")
 
 

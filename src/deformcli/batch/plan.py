@@ -33,7 +33,8 @@ class Item:
 def plan(options: BatchOptions) -> list[Item]:
     """Which file becomes which; reads no picture and writes nothing.
 
-    Files in folders are pictures by their suffix, or by `include`. The tree below an input folder is kept in the output
+    Files in folders are pictures by their suffix, or by `include`. A file that `files_from` names and that is not there
+    is an item all the same, and fails when its turn comes. The tree below an input folder is kept in the output
     folder, and so is the path of a file that `files_from` names relative to the current folder. Nothing below the
     output folder is read as input. Of one file the output is a folder if it is one or ends in '/'.
 
@@ -45,7 +46,7 @@ def plan(options: BatchOptions) -> list[Item]:
     inputs = [*((Path(given), False) for given in options.inputs or ()), *_listed(options)]
     if not inputs:
         raise UsageError("no input", "name files or folders, or a list of them with --files-from")
-    single = len(inputs) == 1 and not options.files_from and (inputs[0][0] == STDIO or inputs[0][0].is_file())
+    single = len(inputs) == 1 and not options.files_from and (inputs[0][0] == STDIO or _is_file(inputs[0][0]))
     output = Path(options.output)
     if output == STDIO:
         if not single:
@@ -86,7 +87,7 @@ def _sources(inputs: Iterable[tuple[Path, bool]], options: BatchOptions) -> list
     found: dict[Path, tuple[Path, Path]] = {}
     for given, keep in inputs:
         for source, name in _expand(given, options, keep):
-            found.setdefault(source.resolve(), (source, name))
+            found.setdefault(real(source), (source, name))
     if not found:
         cause = f"no picture in {', '.join(str(given) for given, _ in inputs)}"
         remedy = "check the names" if options.recursive else "check the names, or search below with -r"
@@ -98,28 +99,34 @@ def _expand(given: Path, options: BatchOptions, keep: bool) -> Iterator[tuple[Pa
     if given == STDIO:
         yield given, Path("stdin.png")
         return
-    if given.is_file():
+    if _is_file(given) or (keep and not os.path.isdir(given) and not glob.has_magic(str(given))):
         kept = keep and not given.is_absolute() and ".." not in given.parts
         yield given, given if kept else Path(given.name)
         return
-    output = Path(options.output).resolve()
-    if given.is_dir():
+    output = real(options.output)
+    if os.path.isdir(given):  # `Path.is_dir` raises where a name is too long
         base, matches = given, _walk(given, options.recursive)
-        if output == given.resolve() and not options.suffix:
+        if output == real(given) and not options.suffix:
             raise UsageError(f"{given} is the input and the output folder", "choose another folder, or use --suffix")
     elif glob.has_magic(str(given)):
         base = Path(*_until_magic(given))
         matches = sorted(base.glob(str(given.relative_to(base))))
     else:
         raise UsageError(f"no such file or folder: {given}", "check the path")
-    # Results of an earlier run below the input are no input. Pictures below the output are, if asked for by name.
-    results = output if base.resolve() in output.parents else None
+    # Results of an earlier run are no input, wherever links lead. Pictures below the output are, if asked for by name.
+    top = real(base)
+    below = output == top or output in top.parents
     for match in matches:
         name = match.relative_to(base)
-        made = results is not None and results in match.resolve().parents
-        made |= bool(options.suffix) and output == base.resolve() and match.stem.endswith(options.suffix)
+        made = not below and output in real(match).parents
+        made |= bool(options.suffix) and output == top and match.stem.endswith(options.suffix)
         if _wanted(name, options) and not made and match.is_file():
             yield match, name
+
+
+def _is_file(given: Path) -> bool:
+    """Pipes count, too: shells have them for `<(command)`."""
+    return os.path.exists(given) and not os.path.isdir(given)
 
 
 def _walk(top: Path, recursive: bool) -> list[Path]:
@@ -129,9 +136,9 @@ def _walk(top: Path, recursive: bool) -> list[Path]:
     folders, links = [top], list[Path]()
     while folders or links:
         folder = folders.pop() if folders else links.pop(0)  # where a folder is itself counts before links to it
-        if (real := folder.resolve()) in seen:
+        if (place := real(folder)) in seen:
             continue
-        seen.add(real)
+        seen.add(place)
         try:
             entries = list(folder.iterdir())
         except OSError as error:
@@ -172,10 +179,10 @@ def _target_name(name: Path, options: BatchOptions) -> Path:
 
 
 def _check_collisions(pairs: Sequence[tuple[Path, Path]]) -> None:
-    sources = {source.resolve() for source, _ in pairs}
+    sources = {real(source) for source, _ in pairs}
     owners: dict[Path, Path] = {}
     for source, target in pairs:
-        if target.resolve() in sources:
+        if real(target) in sources:
             raise UsageError(f"{target} is an input and would be overwritten", "choose another output")
         if other := owners.get(target):
             remedy = "put them through one at a time, or into folders of their own"
@@ -193,7 +200,7 @@ def _shard(items: list[Item], shard: str | None) -> list[Item]:
 
 
 def _apply_exists(items: list[Item], exists: str) -> list[Item]:
-    there = {item.target for item in items if item.target.exists()}
+    there = {item.target for item in items if os.path.exists(item.target)}  # no error where a name is too long
     if folders := [target for target in there if target.is_dir()]:
         raise UsageError(f"{folders[0]} is a folder, a file of that name was to be written", "choose another output")
     if there and exists == "error":
@@ -205,6 +212,11 @@ def _apply_exists(items: list[Item], exists: str) -> list[Item]:
         taken = {item.target for item in items}
         return [replace(item, target=free(item.target, taken)) if item.target in there else item for item in items]
     return items
+
+
+def real(path: str | Path) -> Path:
+    """The path without links; `Path.resolve` raises where they lead in circles."""
+    return Path(os.path.realpath(path))
 
 
 def free(target: Path, taken: set[Path]) -> Path:

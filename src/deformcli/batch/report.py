@@ -8,15 +8,16 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Literal, TextIO
 
 import typer
 
-from ..errors import DeformError, PartialError
+from ..errors import DeformError, PartialError, UsageError
 from ..options import BatchOptions
-from .plan import Item
+from .plan import Item, real
 
 Status = Literal["done", "skipped", "failed", "planned"]
 
@@ -69,6 +70,8 @@ class Report:
     outcomes: list[Outcome] = field(default_factory=list)
     """All of them, if they are to be written as JSON at the end."""
     first_failure: Outcome | None = None
+    unwritten: DeformError | None = None
+    """Why lines of the report file are missing."""
     interrupted: bool = False
     to_stop: bool = False
     """Whether a failure is to stop the run."""
@@ -84,10 +87,12 @@ class Report:
             self._tell(self._waiting.pop(self.order.popleft()))
 
     def close(self) -> None:
-        """Tell what an interruption left waiting, and the summary."""
+        """Tell what an interruption left waiting, and the summary; end the file."""
         for number in sorted(self._waiting):
             self._tell(self._waiting.pop(number))
-        self.lines.write(json.dumps({"summary": self.summary()}) + "\n")
+        self._write({"summary": self.summary()})
+        with suppress(OSError):  # told already
+            self.lines.close()
         if self.options.as_json:
             typer.echo(json.dumps([asdict(told) for told in self.outcomes], indent=2))
         if self.interrupted:
@@ -104,7 +109,7 @@ class Report:
         """What ends the run: of one item its own error, of several how many failed."""
         first, failed = self.first_failure, self.counts["failed"]
         if first is None:
-            return None
+            return self.unwritten
         if self.total == 1:
             return first.deform_error()
         return (PartialError if self.counts.total() > failed else DeformError)(
@@ -120,9 +125,16 @@ class Report:
         said = f"{self.counts['done']} done, {self.counts['skipped']} skipped"
         return said + f", {self.left()} left" * (self.left() > 0)
 
+    def _write(self, record: dict[str, object]) -> None:
+        try:
+            self.lines.write(json.dumps(record) + "\n")
+        except OSError as error:  # a full disk: no reason to leave the pictures
+            cause = f"the report {self.options.report} could not be written to its end: {error.strerror or error}"
+            self.unwritten = PartialError(cause, "the pictures are there; make room for the report")
+
     def _tell(self, told: Outcome) -> None:
         self.counts[told.status] += 1
-        self.lines.write(json.dumps(asdict(told)) + "\n")
+        self._write(asdict(told))
         if self.options.as_json:
             self.outcomes.append(told)
         if told.status == "planned" and not self.options.as_json:
@@ -130,11 +142,16 @@ class Report:
             for note in told.notes:
                 typer.echo(f"  {note}", err=True)
         if told.status == "skipped" and told.notes:
-            typer.echo(f"skipped: {told.source}: {'; '.join(told.notes)}", err=True)
+            typer.echo(f"skipped: {_about(told, '; '.join(told.notes))}", err=True)
         if told.status == "failed":
             self.first_failure = self.first_failure or told
             if self.total > 1:
-                typer.echo(f"failed: {told.source}: {told.error}", err=True)
+                typer.echo(f"failed: {_about(told, told.error)}", err=True)
+
+
+def _about(told: Outcome, words: str) -> str:
+    """The words with the name of the picture, once."""
+    return words if told.source in words else f"{told.source}: {words}"
 
 
 @contextmanager
@@ -142,11 +159,10 @@ def reporting(items: Sequence[Item], options: BatchOptions) -> Iterator[Report]:
     """A report on the items, with its file and a progress bar; closed at the end, whatever happens.
 
     Raises:
-        DeformError: the report file cannot be written.
+        UsageError: the report would overwrite a picture. DeformError: its file cannot be written.
     """
-    with ExitStack() as stack:
-        lines = stack.enter_context(_report_file(options.report))
-        advance = stack.enter_context(_bar(len(items), not options.no_progress))
+    lines = _report_file(options.report, items)
+    with _bar(len(items), not options.no_progress) as advance:
         report = Report(len(items), options, lines, advance, deque(item.number for item in items))
         try:
             yield report
@@ -157,7 +173,10 @@ def reporting(items: Sequence[Item], options: BatchOptions) -> Iterator[Report]:
             report.close()
 
 
-def _report_file(path: str | None) -> TextIO:
+def _report_file(path: str | None, items: Sequence[Item]) -> TextIO:
+    pictures = (picture for item in items for picture in (item.source, item.target))
+    if path and any(picture.name == Path(path).name and real(picture) == real(path) for picture in pictures):
+        raise UsageError(f"the report {path} would overwrite a picture", "choose another --report")
     try:  # by line: an interrupted run leaves what it knows
         return open(path or os.devnull, "w", encoding="utf-8", buffering=1)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -79,6 +80,8 @@ def _interruptible() -> Iterator[threading.Event]:
         if interrupted.is_set():
             raise KeyboardInterrupt
         interrupted.set()
+        if sys.stderr.isatty():  # by the system itself: the program may be in the middle of a line
+            os.write(sys.stderr.fileno(), b"\ninterrupted: ending what is in hand; once more ends at once\n")
 
     kinds = [signal.SIGINT, signal.SIGTERM] if threading.current_thread() is threading.main_thread() else []
     before = {kind: signal.getsignal(kind) for kind in kinds if signal.getsignal(kind) is not signal.SIG_IGN}

@@ -24,6 +24,11 @@ class Work:
     """What the task's `prepare` made."""
     seconds: float = 0.0
 
+    @property
+    def pixels(self) -> int:
+        """How many the picture has."""
+        return self.picture.size[0] * self.picture.size[1]
+
     def beside(self, tag: str) -> Path:
         """A further output, named like the item's target with `tag` at the end of the stem.
 
@@ -57,6 +62,8 @@ class Task:
     imported when the command runs, so that it may import what it likes, but torch is best left to `load`.
     """
 
+    together: bool = True
+    """Whether pictures gain by being worked on together; if not, they come one at a time, and Ctrl-C waits for one."""
     same_size: bool = True
     """Whether the pictures of a batch must have one width and height."""
     preview: Callable[[Work], Sequence[str]] | None = None

@@ -28,8 +28,8 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
 }
 """EXIF orientation -> stored pixels (H, W, ...) as they are to be seen."""
-_ABOUT = (270, 271, 272, 305, 306, 315, 33432, 34665, 34853)
-"""The tags of a TIFF that are about the picture, not about how its pixels are stored."""
+_BITS, _COLOURS, _PLANES, _ALPHA = 258, 262, 284, 338
+"""Tags of a TIFF that say how its pixels are stored."""
 
 
 def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS, frame: int | None = None) -> Picture:
@@ -105,8 +105,12 @@ def _check_kind(image: ImageFile.ImageFile, name: str, max_pixels: int, frame: i
     if width * height > max_pixels:
         cause = f"{name} has {width} x {height} pixels, more than {max_pixels:,}"
         raise UsageError(cause, "make it smaller, or raise --max-pixels")
+    deep_tiff = image.format == "TIFF" and _is_deep(image)
     if image.mode in ("I", "F") and not _is_deep(image):
         raise UsageError(f"{name} has 32 bits a channel", "save it with 8 or 16 bits a channel")
+    if deep_tiff and (_tag(image, _COLOURS) > 2 or _tag(image, _PLANES) == 2):  # read wrongly, or not at all
+        cause = f"{name} has 16 bits a channel that are not RGB or grey, or lie in planes of their own"
+        raise UsageError(cause, "save it as RGB, its channels interleaved")
     return number
 
 
@@ -114,11 +118,16 @@ def _is_deep(image: ImageFile.ImageFile) -> bool:
     """Whether the file has 16 bits a channel; Pillow itself would drop 8 of them where there is colour."""
     if image.format == "PPM":
         return image.mode == "I" or any(isinstance(tile.args, tuple) and tile.args[-1] == 65535 for tile in image.tile)
-    if image.format not in ("PNG", "TIFF"):
-        return False
+    if image.format == "TIFF":
+        return _tag(image, _BITS) == 16
     raw = [str(args[0] if isinstance(args := tile.args, tuple) else args) for tile in image.tile]
-    grey = image.mode.startswith("I;16") or (image.format, image.mode) == ("PNG", "I")
-    return grey or any(";16" in text for text in raw)
+    return image.format == "PNG" and (image.mode in ("I", "I;16") or any(";16" in text for text in raw))
+
+
+def _tag(image: ImageFile.ImageFile, tag: int) -> int:
+    """The tag of a TIFF, the first of several values; 1 if it is not there, which is the default of those here."""
+    value = image.tag_v2.get(tag, 1)  # type: ignore[attr-defined]
+    return int(value[0] if isinstance(value, tuple) else value)
 
 
 def _picture(image: ImageFile.ImageFile, data: bytes, number: int) -> Picture:
@@ -130,10 +139,16 @@ def _picture(image: ImageFile.ImageFile, data: bytes, number: int) -> Picture:
     icc = image.info.get("icc_profile") if image.mode not in ("CMYK", "LAB", "YCbCr") else None
     if is_deep:
         rgb, alpha, grey = deep.decode(data, number)
+        if kind == "TIFF" and _tag(image, _COLOURS) == 0:  # the least is white
+            rgb = 65535 - rgb
+        if kind == "TIFF" and alpha is not None and _tag(image, _ALPHA) == 1:  # multiplied in
+            rgb = (rgb * (65535 / np.maximum(alpha, 1)[..., None])).round().clip(0, 65535).astype(np.uint16)
     else:
         rgb, alpha = _pixels(image)
     rgb, alpha = np.ascontiguousarray(turn(rgb)), None if alpha is None else np.ascontiguousarray(turn(alpha))
-    return Picture(rgb, alpha, grey, icc, exif, kind)
+    dpi = image.info.get("dpi")
+    dpi = (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 1 else None  # 1 is what Pillow reads where nothing is
+    return Picture(rgb, alpha, grey, icc, exif, kind, dpi)
 
 
 def _exif(image: Image.Image, kind: str) -> tuple[bytes | None, Callable[[np.ndarray], np.ndarray]]:
@@ -141,7 +156,7 @@ def _exif(image: Image.Image, kind: str) -> tuple[bytes | None, Callable[[np.nda
     try:
         exif = image.getexif()
         turn = _UPRIGHT.get(exif.pop(_ORIENTATION, 1), np.asarray)
-        for tag in [tag for tag in exif if kind == "TIFF" and tag not in _ABOUT]:
+        for tag in [tag for tag in exif if kind == "TIFF" and tag not in deep.ABOUT]:
             del exif[tag]
         return exif.tobytes() if exif else None, turn
     except Exception:

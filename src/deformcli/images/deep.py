@@ -7,7 +7,11 @@ import zlib
 from collections.abc import Callable
 
 import numpy as np
+from PIL import Image
 
+Dpi = tuple[float, float] | None
+ABOUT = (270, 271, 272, 305, 306, 315, 33432, 34665, 34853)
+"""The tags of a TIFF that are about the picture, not about how its pixels are stored."""
 LEVEL = 4  # of zlib: 16-bit pictures hardly shrink further
 
 
@@ -38,7 +42,7 @@ def decode(data: bytes, frame: int = 0) -> tuple[np.ndarray, np.ndarray | None, 
     return rgb, pixels[..., 3] if count == 4 else None, grey
 
 
-def encode_png(pixels: np.ndarray, icc: bytes | None, exif: bytes | None) -> bytes:
+def encode_png(pixels: np.ndarray, icc: bytes | None, exif: bytes | None, dpi: Dpi = None) -> bytes:
     """A PNG file of (H, W, C) uint16: grey, grey and alpha, RGB or RGBA."""
     height, width, count = pixels.shape
     rows = pixels.astype(">u2").view(np.uint8).reshape(height, -1)
@@ -47,6 +51,8 @@ def encode_png(pixels: np.ndarray, icc: bytes | None, exif: bytes | None) -> byt
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[count], 0, 0, 0))]
     if icc:
         chunks.append((b"iCCP", b"icc\0\0" + zlib.compress(icc)))
+    if dpi:
+        chunks.append((b"pHYs", struct.pack(">IIB", *(round(dots / 0.0254) for dots in dpi), 1)))  # a metre
     if exif:
         chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
     chunks += [(b"IDAT", zlib.compress(filtered.tobytes(), LEVEL)), (b"IEND", b"")]
@@ -55,49 +61,40 @@ def encode_png(pixels: np.ndarray, icc: bytes | None, exif: bytes | None) -> byt
     )
 
 
-def encode_tiff(pixels: np.ndarray, icc: bytes | None, exif: bytes | None) -> bytes:
-    """A TIFF file of (H, W, C) uint16, compressed with deflate; its EXIF is dropped, as TIFF scatters it over tags."""
+def encode_tiff(pixels: np.ndarray, icc: bytes | None, exif: bytes | None, dpi: Dpi = None) -> bytes:
+    """A TIFF file of (H, W, C) uint16, compressed with deflate."""
     if pixels.shape[2] == 2:  # few programs read grey and alpha
         pixels = pixels[..., [0, 0, 0, 1]]
     height, width, count = pixels.shape
-    colours = 3 if count > 2 else 1
     body = zlib.compress(pixels.astype("<u2").tobytes(), LEVEL)
-    short, long, undefined = "H", "I", "B"
-    tags: list[tuple[int, str, list[int] | bytes]] = [
-        (256, long, [width]),
-        (257, long, [height]),
-        (258, short, [16] * count),
-        (259, short, [8]),  # deflate
-        (262, short, [2 if colours == 3 else 1]),  # RGB, or grey with 0 = black
-        (273, long, [8]),  # where the one strip begins
-        (277, short, [count]),
-        (278, long, [height]),
-        (279, long, [len(body)]),
-        (284, short, [1]),  # channels side by side
-    ]
-    if count > colours:
-        tags.append((338, short, [2]))  # alpha, not multiplied in
+    tags = Image.Exif()  # to Pillow, EXIF is a TIFF without a picture
+    tags.endian = "<"
+    if exif:
+        _copy_tags(exif, tags)
+    tags[256], tags[257], tags[258] = width, height, (16,) * count
+    tags[259], tags[262] = 8, 2 if count > 2 else 1  # deflate; RGB, or grey with 0 = black
+    tags[273], tags[278], tags[279] = 0, height, len(body)  # one strip, 0 bytes behind the tags: Pillow adds their size
+    tags[277], tags[284] = count, 1  # channels side by side
+    if dpi:
+        tags[282], tags[283], tags[296] = *dpi, 2  # an inch
+    if count == 4:
+        tags[338] = 2  # alpha, not multiplied in
     if icc:
-        tags.append((34675, undefined, icc))
-    start = 8 + len(body) + len(body) % 2
-    extra = start + 2 + 12 * len(tags) + 4
-    entries, values = b"", b""
-    for tag, kind, numbers in tags:
-        value = struct.pack(f"<{len(numbers)}{kind}", *numbers)
-        if len(value) > 4:
-            value += b"\0" * (len(value) % 2)
-            place = struct.pack("<I", extra + len(values))
-            values += value
-        else:
-            place = value.ljust(4, b"\0")
-        entries += struct.pack("<HHI", tag, {"B": 7, "H": 3, "I": 4}[kind], len(numbers)) + place
-    header = struct.pack("<2sHI", b"II", 42, start)
-    directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
-    return header + body + b"\0" * (len(body) % 2) + directory + values
+        tags[34675] = icc
+    return tags.tobytes().removeprefix(b"Exif\0\0") + body
 
 
-ENCODERS: dict[str, Callable[[np.ndarray, bytes | None, bytes | None], bytes]] = {
+def _copy_tags(exif: bytes, tags: Image.Exif) -> None:
+    """What the bytes say about the picture, not about how some file stored its pixels."""
+    old = Image.Exif()
+    old.load(exif)
+    for tag in ABOUT:
+        if tag in old:
+            tags[tag] = old.get_ifd(tag) or old[tag]
+
+
+ENCODERS: dict[str, Callable[[np.ndarray, bytes | None, bytes | None, Dpi], bytes]] = {
     "PNG": encode_png,
     "TIFF": encode_tiff,
 }
-"""Format -> encoder of (H, W, C) uint16, an ICC profile and EXIF."""
+"""Format -> encoder of (H, W, C) uint16, an ICC profile, EXIF, and dots per inch."""

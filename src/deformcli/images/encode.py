@@ -22,7 +22,8 @@ def write_image(
     """Write a picture (or (H, W, 3) uint8 or uint16 pixels), its format by the suffix; there is a whole file or none.
 
     Args:
-        picture: what to write; alpha, grey, 16 bits, ICC profile and EXIF go along where the format has them.
+        picture: what to write; alpha, grey, 16 bits, ICC profile, EXIF and dots per inch go along where the format has
+            them.
         path: where to; the folder is made.
         quality: 1 to 100, of JPEG (None: 95, colours not subsampled), AVIF (None: 90, the same) and WebP (None:
             lossless).
@@ -52,11 +53,12 @@ def encode_image(picture: Picture, suffix: str, *, quality: int | None = None, m
         raise UsageError(f"{kind} has no transparency, the picture has", "write it as .png or .webp")
     exif = picture.exif if metadata else None
     if picture.rgb.dtype == np.uint16 and kind in deep.ENCODERS:
-        return deep.ENCODERS[kind](_channels(picture), picture.icc, exif)
+        return deep.ENCODERS[kind](_channels(picture), picture.icc, exif, picture.dpi)
     if kind == "JPEG" and exif and len(exif) > 65_000:  # of a PNG, say; a JPEG has no room for more
         exif = None
     options = _saving_options(kind, quality)
-    options |= {key: value for key, value in (("icc_profile", picture.icc), ("exif", exif)) if value}
+    about = {"icc_profile": picture.icc, "exif": exif, "dpi": picture.dpi}
+    options |= {key: value for key, value in about.items() if value}
     out = io.BytesIO()
     try:
         _pillow_image(picture, kind).save(out, kind, **options)

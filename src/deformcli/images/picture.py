@@ -25,6 +25,8 @@ class Picture:
     exif: bytes | None = None
     """Without the orientation, which has been applied."""
     format: str = "PNG"
+    dpi: tuple[float, float] | None = None
+    """Dots per inch, across and down, if the file says."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -51,8 +53,8 @@ class Picture:
         return self.replaced(to_pixels(image, self.rgb.dtype), where)
 
     def resized_to(self, rgb: np.ndarray) -> Picture:
-        """The metadata of this picture with pixels of another size; alpha belongs to the old pixels and is dropped."""
-        return replace(self, rgb=rgb, alpha=None)
+        """The metadata of this picture with pixels of another size, of which alpha and dots per inch say nothing."""
+        return replace(self, rgb=rgb, alpha=None, dpi=None)
 
 
 def to_depth(pixels: np.ndarray, dtype: np.dtype | type) -> np.ndarray:
