@@ -184,8 +184,8 @@ struct Rows {
   int begin, end;
 };
 
-// Where the pixels of one source row land: the upper left cell, counted from the spare column, and four weights a pixel:
-// of the columns and rows around the target (left, right, upper, lower), or their products, of the CORNERS.
+// Where the pixels of one source row land: the upper left cell, counted from the spare column, and four weights a
+// pixel: of the columns and rows around the target (left, right, upper, lower), or their products, of the CORNERS.
 template <class T, bool CORNERS>
 struct Landing {
   std::vector<int> x, y;
@@ -296,7 +296,8 @@ void splat_strange(const Quad<T>* pixel, const T* weights, T* upper, T* lower) {
   for (int corner = 0; corner < 4; ++corner) {
     if (!(weights[corner] > 0)) continue;
     T* cell = (corner / 2 ? lower : upper) + corner % 2 * 4 * QUADS;
-    for (int q = 0; q < 4 * QUADS; q += 4) store_cell<T>(load_cell(cell + q) + pixel[q] * all(weights[corner]), cell + q);
+    for (int q = 0; q < 4 * QUADS; q += 4)
+      store_cell<T>(load_cell(cell + q) + pixel[q] * all(weights[corner]), cell + q);
   }
 }
 
@@ -351,7 +352,9 @@ struct Forward {
       for (int k = 0; k < 4 && plain; ++k)
         visit(i + k, [&](T* upper, T* lower) { splat<T, QUADS>(tile.quad + k, weights + 4 * k, upper, lower); });
       for (int k = 0; k < count && !plain; ++k)
-        visit(i + k, [&](T* upper, T* lower) { splat_strange<T, QUADS>(tile.quad + k, weights + 4 * k, upper, lower); });
+        visit(i + k, [&](T* upper, T* lower) {
+          splat_strange<T, QUADS>(tile.quad + k, weights + 4 * k, upper, lower);
+        });
     });
   }
 
@@ -419,8 +422,8 @@ struct Backward {
     });
   }
 
-  // Gathers, four pixels at a time, for a source row: the bilinear means of their cells, and the colours times the means'
-  // slopes. A gradient that is not needed is null.
+  // Gathers, four pixels at a time, for a source row: the bilinear means of their cells, and the colours times the
+  // means' slopes. A gradient that is not needed is null.
   template <int CHANNELS>
   void gather_row(const Landing<T, false>& landing, T* const* rows, int64_t n, int channel, int source) const {
     const ptrdiff_t plane = size.plane(), offset = ptrdiff_t(source) * size.width;
@@ -457,8 +460,8 @@ struct Backward {
 
   // The same for one pixel: the `k`th of its tile, `i`th of its row.
   template <class Pixels>
-  INLINE static void gather(const Landing<T, false>& landing, int i, const T* above, const T* below, int k, Pixels& means,
-                            Pixels& slopes_x, Pixels& slopes_y) {
+  INLINE static void gather(const Landing<T, false>& landing, int i, const T* above, const T* below, int k,
+                            Pixels& means, Pixels& slopes_x, Pixels& slopes_y) {
     constexpr int SIZE = Pixels::SIZE;
     const Quad<T> weights = load(landing.weights.data() + 4 * ptrdiff_t(i));
     const Quad<T> left = broadcast<0>(weights), right = broadcast<1>(weights);
@@ -466,7 +469,8 @@ struct Backward {
     above += ptrdiff_t(landing.x[i]) * SIZE;
     below += ptrdiff_t(landing.x[i]) * SIZE;
     for (int q = 0; q < SIZE; q += 4, above += 4, below += 4) {
-      const Quad<T> a = load_cell(above), b = load_cell(above + SIZE), c = load_cell(below), d = load_cell(below + SIZE);
+      const Quad<T> a = load_cell(above), b = load_cell(above + SIZE);
+      const Quad<T> c = load_cell(below), d = load_cell(below + SIZE);
       const Quad<T> mean_above = a * left + b * right, mean_below = c * left + d * right;
       means.quad[q + k] = mean_above * upper + mean_below * lower;
       slopes_x.quad[q + k] = (b - a) * upper + (d - c) * lower;
@@ -475,7 +479,8 @@ struct Backward {
   }
 
   template <int CHANNELS>
-  INLINE static void write_product(const Tile<T, CHANNELS>& colors, Tile<T, CHANNELS>& slopes, T* out, int count, bool add) {
+  INLINE static void write_product(const Tile<T, CHANNELS>& colors, Tile<T, CHANNELS>& slopes, T* out, int count,
+                                   bool add) {
     slopes.turn();
     Quad<T> sum = slopes.quad[CHANNELS];
     for (int c = 0; c < CHANNELS; ++c) sum = sum + slopes.quad[c] * colors.quad[c];
