@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check test-slow fuzz weights clean
+.PHONY: demo test check test-slow sanitize fuzz weights clean
 
 demo: .venv/installed
 	@mkdir -p demo
@@ -34,6 +34,18 @@ test-slow: .venv/tested
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ .venv/installed
+
+# The warp's C++ with every read and write checked (gcc), in a copy.
+CHECKED := build/sanitize
+sanitize: .venv/tested
+	rm -rf $(CHECKED) && mkdir -p $(CHECKED) && cp -r src plugins tests docs pyproject.toml setup.py README.md $(CHECKED)
+	cd $(CHECKED) && CFLAGS="$(SANITIZE)" CXXFLAGS="$(SANITIZE)" LDFLAGS="$(SANITIZE)" \
+		$(CURDIR)/$(BIN)/python setup.py --quiet build_ext --inplace --force
+	cd $(CHECKED) && PYTHONPATH=src:plugins ASAN_OPTIONS=detect_leaks=0 \
+		LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+		$(CURDIR)/$(BIN)/python -m pytest -q tests/warp/test_forward.py tests/warp/test_native.py tests/warp/test_fill.py \
+		-k "not compiler and not compiles and not exports"
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
 # 2,400 broken picture files through a command, and 5,000 edits of whole ones through the decoder.
 fuzz: .venv/tested

@@ -3,26 +3,38 @@
     python benchmarks/warp.py                  every size and flow, on one CPU thread
     python benchmarks/warp.py --threads 8      the same on eight
     python benchmarks/warp.py --quick          fewer repetitions
+    python benchmarks/warp.py --device cuda    on the GPU, beside torch.compile and a Triton kernel too
+    python benchmarks/warp.py --save           keep the tables in benchmarks/results/DEVICE-DATE.md
 
 Columns: the time of forward, and of forward + backward; how many times faster each is than scatter_add with autograd,
-and than grid_sample; and which share of the bandwidth floor they reach: 36 bytes a pixel forward (image 12 and flow 8
-read, warped 12 and coverage 4 written), 88 forward + backward, at the copy bandwidth measured in the same run.
+and than its other peers; and which share of the bandwidth floor they reach: 36 bytes a pixel forward (image 12 and flow
+8 read, warped 12 and coverage 4 written), 88 forward + backward, at the copy bandwidth measured in the same run.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
+import platform
+import re
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deformcli.warp import forward_warp, native
+from deformcli.warp import forward_warp
+from deformcli.warp.forward import IMPLEMENTATIONS
 
-SIZES = ((1, 1, 128), (32, 32, 128), (10, 1, 128), (10, 1, 512), (1, 1, 1024))  # flows, images, height = width
+SIZES = {  # flows, images, height = width
+    "cpu": ((1, 1, 128), (32, 32, 128), (10, 1, 128), (10, 1, 512), (1, 1, 1024)),
+    "cuda": ((32, 32, 128), (10, 1, 512), (1, 1, 1024), (1, 1, 4096)),
+}
+RESULTS = Path(__file__).with_name("results")
+Warp = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 
 
 def scatter_add_warp(image: Tensor, flow: Tensor, eps: float = 1e-6) -> tuple[Tensor, Tensor]:
@@ -68,15 +80,33 @@ def make_flows(n: int, size: int) -> dict[str, Tensor]:
     }
 
 
+def peers(device: str) -> dict[str, tuple[Warp, bool]]:
+    """What to compare with on a device, and whether it has a backward."""
+    found: dict[str, tuple[Warp, bool]] = {"scatter": (scatter_add_warp, True), "grid": (grid_sample, True)}
+    if device == "cuda":
+        from triton_warp import triton_warp
+
+        found |= {"compiled": (torch.compile(scatter_add_warp), True), "triton": (triton_warp, False)}
+    return found
+
+
 class Clock:
     """Medians of callables run in turn, so that what else the machine does meets all of them.
 
-    On one thread it counts processor time, which other programs disturb least.
+    On one CPU thread it counts processor time, which other programs disturb least.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, device: str) -> None:
         self.seconds = seconds
-        self.now = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
+        self.device = device
+        self.now = time.thread_time if device == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
+
+    def once(self, run: Callable[[], object]) -> float:
+        start = self.now()
+        run()
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+        return self.now() - start
 
     def medians(self, *runs: Callable[[], object]) -> list[float]:
         """Each runs for a twentieth of a second at a time, or twice if it is slow, until `seconds` have passed."""
@@ -84,16 +114,14 @@ class Clock:
         end = time.perf_counter() + self.seconds * len(runs)
         while not times[0] or time.perf_counter() < end:
             for run, own in zip(runs, times, strict=True):
-                run()  # the one before has emptied the caches
+                self.once(run)  # the one before has emptied the caches
                 turn = time.perf_counter() + 0.05
                 while len(own) < 2 or time.perf_counter() < turn:
-                    start = self.now()
-                    run()
-                    own.append(self.now() - start)
+                    own.append(self.once(run))
         return [statistics.median(own) for own in times]
 
 
-def forward(warp: Callable, image: Tensor, flow: Tensor) -> Callable[[], object]:
+def forward(warp: Warp, image: Tensor, flow: Tensor) -> Callable[[], object]:
     @torch.no_grad()
     def run() -> None:
         warp(image, flow)
@@ -101,7 +129,7 @@ def forward(warp: Callable, image: Tensor, flow: Tensor) -> Callable[[], object]
     return run
 
 
-def forward_and_backward(warp: Callable, image: Tensor, flow: Tensor) -> Callable[[], object]:
+def forward_and_backward(warp: Warp, image: Tensor, flow: Tensor) -> Callable[[], object]:
     """With gradients of image and flow."""
     image, flow = image.clone().requires_grad_(), flow.clone().requires_grad_()
     with torch.no_grad():
@@ -111,7 +139,7 @@ def forward_and_backward(warp: Callable, image: Tensor, flow: Tensor) -> Callabl
 
 def copy_bandwidth(clock: Clock) -> float:
     """Bytes a second, read and written, of copying 256 MB: more than caches hold."""
-    source = torch.zeros(64 << 20)
+    source = torch.zeros(64 << 20, device=clock.device)
     target = torch.empty_like(source)
     (seconds,) = clock.medians(lambda: target.copy_(source))
     return 2 * source.nbytes / seconds
@@ -119,41 +147,76 @@ def copy_bandwidth(clock: Clock) -> float:
 
 def overheads(clock: Clock) -> list[float]:
     """Microseconds of a whole call on an 8 x 8 image: forward, forward + backward."""
-    image, flow = torch.randn(1, 3, 8, 8), torch.randn(1, 2, 8, 8)
+    image, flow = torch.randn(1, 3, 8, 8, device=clock.device), torch.randn(1, 2, 8, 8, device=clock.device)
     runs = [part(forward_warp, image, flow) for part in (forward, forward_and_backward)]
     return [seconds * 1e6 for seconds in clock.medians(*runs)]
 
 
 def row(size: tuple[int, int, int], name: str, flow: Tensor, bandwidth: float, clock: Clock) -> str:
     n, images, side = size
-    image, finite = torch.randn(images, 3, side, side), flow.nan_to_num(2.0 * side)
-    cells = [f"{n:3d} of {images:2d}, {side:4d}", f"{name:8s}"]
+    flow = flow.to(clock.device)
+    image, finite = torch.randn(images, 3, side, side, device=clock.device), flow.nan_to_num(2.0 * side)
+    cells = [f"{n} of {images}, {side}", name]
     for part, floor_bytes in ((forward, 36), (forward_and_backward, 88)):
-        runs = part(forward_warp, image, flow), part(scatter_add_warp, image, finite), part(grid_sample, image, finite)
-        own, scatter, sample = clock.medians(*runs)
+        others = [warp for warp, has_backward in peers(clock.device).values() if has_backward or part is forward]
+        runs = part(forward_warp, image, flow), *(part(warp, image, finite) for warp in others)
+        own, *theirs = clock.medians(*runs)
         share = floor_bytes * n * side**2 / bandwidth / own
-        cells.append(f"{own * 1e3:9.3f} ms {scatter / own:7.1f} x {sample / own:7.1f} x {share:6.0%}")
-    return " | ".join(cells)
+        cells += [f"{own * 1e3:.3f} ms", *(f"{other / own:.1f} x" for other in theirs), f"{share:.0%}"]
+    return table_line(cells)
+
+
+def table_line(cells: list[str]) -> str:
+    return "| " + " | ".join(f"{cell:>10s}" for cell in cells) + " |"
+
+
+def table_head(device: str) -> list[str]:
+    every = peers(device)
+    both = [name for name, (_, has_backward) in every.items() if has_backward]
+    names = ["flows, size", "flow", "forward", *every, "of floor", "and back", *both, "of floor"]
+    return [table_line(names), table_line(["---:"] * len(names))]
+
+
+def device_name(device: str) -> str:
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    try:
+        return re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())[0]
+    except (OSError, IndexError):
+        return platform.processor() or platform.machine()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=SIZES, default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--save", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    clock = Clock(0.05 if options.quick else 0.4)
+    clock, name = Clock(0.05 if options.quick else 0.4, options.device), device_name(options.device)
+    today = datetime.datetime.now(datetime.UTC).date()
 
+    lines: list[str] = []
+
+    def say(*texts: str) -> None:
+        lines.extend(texts)
+        print(*texts, sep="\n", flush=True)
+
+    implementation = "native" if options.device == "cpu" else "cuda"
+    usable, _ = IMPLEMENTATIONS[implementation].available()
     bandwidth = copy_bandwidth(clock)
-    print(f"native: {native.available()[1]}")
-    print(f"{options.threads} thread(s), torch {torch.__version__}, copy bandwidth {bandwidth / 1e9:.1f} GB/s")
-    print("a call on 8 x 8: {:.1f} us forward, {:.1f} us forward + backward\n".format(*overheads(clock)))
-    part = f"{'time':>9s} {'scatter':>12s} {'grid':>9s} {'floor':>6s}"
-    print(f"{'':14s} | {'':8s} | {'forward':37s} | forward + backward")
-    print(f"flows, images, | flow     | {part}  | {part}")
-    for n, images, side in SIZES:
-        for name, flow in make_flows(n, side).items():
-            print(row((n, images, side), name, flow, bandwidth, clock))
+    say(f"# {name}, {today}", "", f"impl={implementation if usable else 'reference'}, {options.threads} CPU thread(s),")
+    say(f"torch {torch.__version__}, copy bandwidth {bandwidth / 1e9:.1f} GB/s;")
+    say("a call on 8 x 8: {:.1f} us forward, {:.1f} us forward + backward.".format(*overheads(clock)), "")
+    say(*table_head(options.device))
+    for size in SIZES[options.device]:
+        for kind, flow in make_flows(size[0], size[2]).items():
+            say(row(size, kind, flow, bandwidth, clock))
+    if options.save:
+        RESULTS.mkdir(exist_ok=True)
+        slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+        (RESULTS / f"{slug}-{today}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -125,6 +125,27 @@ def test_one_image_against_many_flows(impl, device, make_flow):
     torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("images", [1, 3])
+@pytest.mark.parametrize("channels", [3, 9])
+def test_a_gradient_that_is_not_needed_is_left_out(impl, device, make_flow, images, channels):
+    """And the other one is the same to the bit."""
+    image = torch.randn(images, channels, 9, 10, device=device)
+    flow = make_flow("not_finite", 3, 9, 10, torch.float32).to(device)
+    outputs = forward_warp(image, flow, impl=impl)
+    grads = torch.randn_like(outputs[0]), torch.randn_like(outputs[1])
+    backward = torch.ops.deform.forward_warp_backward.default
+    both = backward(*grads, image, flow, *outputs, EPS, impl, [True, True])
+    for needed in ([True, False], [False, True]):
+        gradients = backward(*grads, image, flow, *outputs, EPS, impl, needed)
+        for wanted, alone, right in zip(needed, gradients, both, strict=True):
+            assert torch.equal(alone, right) if wanted else alone.shape == (0,)
+    for tensor, right in zip((image, flow), both, strict=True):
+        tensor.requires_grad_()
+        (alone,) = torch.autograd.grad(forward_warp(image, flow, impl=impl), tensor, grads)
+        assert torch.equal(alone, right)
+        tensor.requires_grad_(False)
+
+
 @pytest.mark.parametrize("kind", ["smooth", "one_cell", "outside", "not_finite"])
 def test_gradcheck(impl, device, kind, make_flow):
     image = torch.randn(1, 3, 4, 5, dtype=torch.float64, device=device, requires_grad=True)
@@ -301,8 +322,9 @@ def test_opcheck(impl, device, make_flow):
         opcheck(torch.ops.deform.forward_warp.default, (image, flow, EPS, impl))
         outputs = forward_warp(image.detach(), flow.detach())
         grads = torch.randn_like(outputs[0]), torch.randn_like(outputs[1])
-        arguments = (*grads, image.detach(), flow.detach(), *outputs, EPS, impl)
-        opcheck(torch.ops.deform.forward_warp_backward.default, arguments)
+        for needed in ([True, True], [True, False], [False, True]):
+            arguments = (*grads, image.detach(), flow.detach(), *outputs, EPS, impl, needed)
+            opcheck(torch.ops.deform.forward_warp_backward.default, arguments)
 
 
 @compilers_warn

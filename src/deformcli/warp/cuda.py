@@ -20,7 +20,7 @@ import torch
 from platformdirs import user_cache_path
 from torch import Tensor
 
-from .reference import Pair
+from .reference import BOTH, Needed, Pair, only_needed
 
 SOURCE = Path(__file__).with_name("csrc") / "forward_warp.cu"
 OPTIONS = ("--std=c++17",)
@@ -90,8 +90,8 @@ def _fixed_point_scale(image: Tensor) -> Tensor:
     return torch.exp2(62 - bits)
 
 
-def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float) -> Pair:
-    """Closed-form gradient of `forward_warp`, a pure gather."""
+def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float, needed: Needed = BOTH) -> Pair:
+    """Closed-form gradient of `forward_warp`, a pure gather, which computes both."""
     image, flow = inputs
     tensors = [tensor.to(flow.dtype).contiguous() for tensor in (*grads, *inputs, *outputs)]
     allocate = flow.new_empty if len(flow) else flow.new_zeros  # without flows nothing is written
@@ -99,7 +99,7 @@ def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float) 
     pointers = [tensor.data_ptr() for tensor in (*tensors, grad_image, grad_flow)]
     gradient = _gradient_type(_REALS[flow.dtype])((ctypes.c_void_p * 8)(*pointers), _shape(image, flow), eps)
     _launch("gather", flow, min(len(image), len(flow)), gradient)
-    return grad_image.to(image.dtype), grad_flow
+    return only_needed((grad_image.to(image.dtype), grad_flow), needed)
 
 
 @cache

@@ -85,13 +85,14 @@ def _forward_fake(image: Tensor, flow: Tensor, eps: float, impl: str) -> Pair:
 
 
 def _backward(grad_warped: Tensor, grad_coverage: Tensor, image: Tensor, flow: Tensor, *rest) -> Pair:
-    *outputs, eps, impl = rest
+    *outputs, eps, impl, needed = rest
     module = _implementation(impl, flow.device)
-    return module.forward_warp_backward((grad_warped, grad_coverage), (image, flow), outputs, eps)
+    return module.forward_warp_backward((grad_warped, grad_coverage), (image, flow), outputs, eps, needed)
 
 
 def _backward_fake(grad_warped: Tensor, grad_coverage: Tensor, image: Tensor, flow: Tensor, *rest) -> Pair:
-    return image.new_empty(image.shape), flow.new_empty(flow.shape)
+    image_needed, flow_needed = rest[-1]
+    return image.new_empty(image.shape if image_needed else 0), flow.new_empty(flow.shape if flow_needed else 0)
 
 
 def _save(ctx, inputs, output) -> None:
@@ -100,7 +101,9 @@ def _save(ctx, inputs, output) -> None:
 
 
 def _differentiate(ctx, grad_warped: Tensor, grad_coverage: Tensor):
-    return *_backward_op(grad_warped, grad_coverage, *ctx.saved_tensors, ctx.eps, ctx.impl), None, None
+    needed = ctx.needs_input_grad[:2]
+    gradients = _backward_op(grad_warped, grad_coverage, *ctx.saved_tensors, ctx.eps, ctx.impl, needed)
+    return *(gradient if wanted else None for gradient, wanted in zip(gradients, needed, strict=True)), None, None
 
 
 def _refuse_double_backward(ctx, *grads: Tensor):
@@ -112,7 +115,7 @@ _ops = torch.library.Library("deform", "FRAGMENT")
 _ops.define("forward_warp(Tensor image, Tensor flow, float eps, str impl) -> (Tensor, Tensor)")
 _ops.define(
     "forward_warp_backward(Tensor grad_warped, Tensor grad_coverage, Tensor image, Tensor flow, Tensor warped,"
-    " Tensor coverage, float eps, str impl) -> (Tensor, Tensor)"
+    " Tensor coverage, float eps, str impl, bool[2] needed) -> (Tensor, Tensor)"
 )
 for _name, _kernel, _fake, _gradient, _setup in (
     ("forward_warp", _forward, _forward_fake, _differentiate, _save),

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .reference import Pair
+from .reference import BOTH, Needed, Pair
 
 PARALLEL_PIXELS = 1 << 18  # below this, waking threads costs more than they save
 
@@ -84,12 +84,12 @@ def forward_warp(image: Tensor, flow: Tensor, eps: float) -> Pair:
     return warped.to(image.dtype), coverage
 
 
-def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float) -> Pair:
-    """Closed-form gradient of `forward_warp`, a pure gather."""
+def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float, needed: Needed = BOTH) -> Pair:
+    """Closed-form gradient of `forward_warp`, a pure gather; the one that is not needed is not computed."""
     image, flow = inputs
     tensors = [tensor.to(flow.dtype).contiguous() for tensor in (*grads, *inputs, *outputs)]
     allocate = flow.new_empty if len(flow) else flow.new_zeros  # without flows nothing is written
-    grad_image, grad_flow = allocate(image.shape), allocate(flow.shape)
+    grad_image, grad_flow = allocate(image.shape if needed[0] else 0), allocate(flow.shape if needed[1] else 0)
     _call("forward_warp_backward", [*tensors, grad_image, grad_flow], image, flow, eps)
     return grad_image.to(image.dtype), grad_flow
 

@@ -7,13 +7,21 @@ those indices, backward warping gathers through them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 Pair = tuple[Tensor, Tensor]
+Needed = Sequence[bool]
+"""Whether the image's gradient is needed, and whether the flow's; (0,) stands for one that is not."""
+BOTH = (True, True)
+
+
+def only_needed(gradients: Pair, needed: Needed) -> Pair:
+    image, flow = (part if wanted else part.new_empty(0) for part, wanted in zip(gradients, needed, strict=True))
+    return image, flow
 
 
 class Corner(NamedTuple):
@@ -89,7 +97,7 @@ def forward_warp(image: Tensor, flow: Tensor, eps: float) -> Pair:
     return warped.to(image.dtype), coverage
 
 
-def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float) -> Pair:
+def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float, needed: Needed = BOTH) -> Pair:
     """Closed-form gradient of `forward_warp` (the thesis's Appendix A, corrected): a pure gather.
 
     With a = accumulated colours, w = coverage, y = a / (w + eps), a source pixel of colour x and weight k in a cell:
@@ -113,7 +121,7 @@ def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float) 
         pull = pull.where(index < h * w, 0.0)  # a NaN pixel that lands nowhere has gradient zero
         grad_flow += torch.stack([pull * weight_dx, pull * weight_dy], 1)
     grad_image = _sum_to_batch(grad_image.unflatten(2, (h, w)), image.shape[0])
-    return grad_image.to(image.dtype), grad_flow.unflatten(2, (h, w))
+    return only_needed((grad_image.to(image.dtype), grad_flow.unflatten(2, (h, w))), needed)
 
 
 def backward_warp(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:

@@ -24,11 +24,25 @@
 #define EXPORT extern "C" __attribute__((visibility("default")))
 #endif
 
+#if defined(__GNUC__)
+#define INLINE inline __attribute__((always_inline))
+#define INLINE_LAMBDA __attribute__((always_inline))
+#define ALIGNED(pointer) __builtin_assume_aligned(pointer, 16)
+#define PREFETCH(pointer) __builtin_prefetch(pointer, 1)
+#else
+#define INLINE inline
+#define INLINE_LAMBDA
+#define ALIGNED(pointer) (pointer)
+#define PREFETCH(pointer) (void)(pointer)
+#endif
+
 namespace {
 
 constexpr int NOWHERE = INT_MIN;   // the row in which a pixel lands whose flow is not finite or leads outside
 constexpr int MOST_CHANNELS = 7;   // in one pass; more channels take several
 constexpr int LEAST_BAND_ROWS = 16;
+constexpr int AHEAD = 16;                 // pixels between asking for a cell and using it,
+constexpr size_t CACHED_BYTES = 1 << 21;  // where the cells take more than this
 
 // Four numbers that the compiler keeps in one vector register, or in two smaller ones.
 #if defined(__GNUC__)
@@ -70,6 +84,19 @@ void store(Quad<T> quad, T* to, int count = 4) {
   else std::memcpy(to, &quad, count * sizeof(T));
 }
 
+// Parts of cells. What `std::vector` allocates is aligned to 16 bytes, and cells are whole quads.
+template <class T>
+INLINE Quad<T> load_cell(const T* cell) {
+  Quad<T> quad;
+  std::memcpy(&quad, ALIGNED(cell), sizeof quad);
+  return quad;
+}
+
+template <class T>
+INLINE void store_cell(Quad<T> quad, T* cell) {
+  std::memcpy(ALIGNED(cell), &quad, sizeof quad);
+}
+
 template <class T>
 Quad<T> inverse_or_zero(Quad<T> weight, T eps) {
 #if defined(__GNUC__)
@@ -106,7 +133,7 @@ Q broadcast(Q a) {
 
 // Rows become columns.
 template <class T>
-void transpose(Quad<T>* q) {
+INLINE void transpose(Quad<T>* q) {
   const Quad<T> a = interleave<0, 1>(q[0], q[2]), b = interleave<2, 3>(q[0], q[2]);
   const Quad<T> c = interleave<0, 1>(q[1], q[3]), d = interleave<2, 3>(q[1], q[3]);
   q[0] = interleave<0, 1>(a, c);
@@ -122,20 +149,30 @@ struct Tile {
   static constexpr int SIZE = 4 * QUADS;
   Quad<T> quad[SIZE];
 
-  void turn() {
+  INLINE void turn() {
     for (int q = 0; q < QUADS; ++q) transpose<T>(quad + 4 * q);
   }
-  void load_planes(const T* planes, ptrdiff_t plane, int count, Quad<T> coverage) {
+  INLINE void load_planes(const T* planes, ptrdiff_t plane, int count, Quad<T> coverage) {
     for (int c = 0; c < CHANNELS; ++c) quad[c] = load(planes + c * plane, count);
     quad[CHANNELS] = coverage;
     for (int c = CHANNELS + 1; c < SIZE; ++c) quad[c] = all(T(0));
   }
-  bool finite() const {
-    Quad<T> zeros = all(T(0));
-    for (int c = 0; c < CHANNELS; ++c) zeros = zeros + (quad[c] - quad[c]);
-    return (zeros[0] + zeros[1]) + (zeros[2] + zeros[3]) == 0;
+  // False when a colour is NaN or infinite, and perhaps when some are near the largest number.
+  INLINE bool finite() const {
+    Quad<T> sum = all(T(0));
+    for (int c = 0; c < CHANNELS; ++c) sum = sum + quad[c];
+    sum = sum - sum;
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]) == 0;
   }
 };
+
+// Calls visit(first, count) for every four pixels of a row, and for what is left; compilers see the four.
+template <class Visit>
+INLINE void for_each_tile(int width, Visit visit) {
+  int i = 0;
+  for (; i + 4 <= width; i += 4) visit(i, 4);
+  if (i < width) visit(i, width - i);
+}
 
 struct Size {
   int64_t batch, image_batch;
@@ -147,9 +184,9 @@ struct Rows {
   int begin, end;
 };
 
-// Where the pixels of one source row land: the upper left cell, counted from the spare column, and the weights of the
-// columns and rows around the target, four a pixel: left, right, upper, lower.
-template <class T>
+// Where the pixels of one source row land: the upper left cell, counted from the spare column, and four weights a
+// pixel: of the columns and rows around the target (left, right, upper, lower), or their products, of the CORNERS.
+template <class T, bool CORNERS>
 struct Landing {
   std::vector<int> x, y;
   std::vector<T> weights;
@@ -168,13 +205,13 @@ struct Landing {
       u = inside ? u : T(0);
       v = inside ? v : T(0);
       const T floor_u = std::floor(u), floor_v = std::floor(v);
-      const T right = u - floor_u, lower = v - floor_v;
+      const T right = u - floor_u, lower = v - floor_v, left = 1 - right, upper = 1 - lower;
       to_column[i] = i + int(floor_u) + 1;
       to_row[i] = inside ? row + int(floor_v) : NOWHERE;
-      out[4 * i] = 1 - right;
-      out[4 * i + 1] = right;
-      out[4 * i + 2] = 1 - lower;
-      out[4 * i + 3] = lower;
+      out[4 * i] = CORNERS ? left * upper : left;
+      out[4 * i + 1] = CORNERS ? right * upper : right;
+      out[4 * i + 2] = CORNERS ? left * lower : upper;
+      out[4 * i + 3] = CORNERS ? right * lower : lower;
     }
   }
 };
@@ -228,6 +265,7 @@ class Ring {
   }
   // Pointers to the rows of cells by target row.
   T* const* rows() { return rows_.data() - origin_; }
+  bool cached() const { return cells_.size() * sizeof(T) <= CACHED_BYTES; }
 
  private:
   int origin_;
@@ -237,17 +275,18 @@ class Ring {
 
 // Adds one pixel, `pixel[0]` and, beyond four channels, `pixel[4]`, to the four cells around its target.
 template <class T, int QUADS>
-void splat(const Quad<T>* pixel, const T* weights, T* upper, T* lower) {
+INLINE void splat(const Quad<T>* pixel, const T* weights, T* upper, T* lower) {
   constexpr int SIZE = 4 * QUADS;
-  const Quad<T> w = load(weights), above = broadcast<2>(w), below = broadcast<3>(w);
+  const Quad<T> w = load(weights);
   for (int q = 0; q < SIZE; q += 4, upper += 4, lower += 4) {
-    const Quad<T> left = pixel[q] * broadcast<0>(w), right = pixel[q] * broadcast<1>(w);
-    const Quad<T> a = load(upper) + left * above, b = load(upper + SIZE) + right * above;
-    const Quad<T> c = load(lower) + left * below, d = load(lower + SIZE) + right * below;
-    store<T>(a, upper);
-    store<T>(b, upper + SIZE);
-    store<T>(c, lower);
-    store<T>(d, lower + SIZE);
+    const Quad<T> a = load_cell(upper) + pixel[q] * broadcast<0>(w);
+    const Quad<T> b = load_cell(upper + SIZE) + pixel[q] * broadcast<1>(w);
+    const Quad<T> c = load_cell(lower) + pixel[q] * broadcast<2>(w);
+    const Quad<T> d = load_cell(lower + SIZE) + pixel[q] * broadcast<3>(w);
+    store_cell<T>(a, upper);
+    store_cell<T>(b, upper + SIZE);
+    store_cell<T>(c, lower);
+    store_cell<T>(d, lower + SIZE);
   }
 }
 
@@ -255,10 +294,10 @@ void splat(const Quad<T>* pixel, const T* weights, T* upper, T* lower) {
 template <class T, int QUADS>
 void splat_strange(const Quad<T>* pixel, const T* weights, T* upper, T* lower) {
   for (int corner = 0; corner < 4; ++corner) {
-    const int right = corner % 2, below = corner / 2;
-    const T weight = weights[right] * weights[2 + below];
-    T* cell = (below ? lower : upper) + right * 4 * QUADS;
-    for (int q = 0; q < 4 * QUADS && weight > 0; q += 4) store<T>(load(cell + q) + pixel[q] * all(weight), cell + q);
+    if (!(weights[corner] > 0)) continue;
+    T* cell = (corner / 2 ? lower : upper) + corner % 2 * 4 * QUADS;
+    for (int q = 0; q < 4 * QUADS; q += 4)
+      store_cell<T>(load_cell(cell + q) + pixel[q] * all(weights[corner]), cell + q);
   }
 }
 
@@ -276,43 +315,47 @@ struct Forward {
     const ptrdiff_t plane = size.plane(), offset = ptrdiff_t(target) * size.width;
     T* out = warped + (n * size.channels + channel) * plane + offset;
     T* out_coverage = coverage + n * plane + offset;
-    for (int i = 0; i < size.width; i += 4) {
-      const int count = std::min(4, size.width - i);
+    for_each_tile(size.width, [&](int i, int count) INLINE_LAMBDA {
       Tile<T, CHANNELS> tile;
       for (int k = 0; k < 4; ++k)
-        for (int q = 0; q < SIZE; q += 4) tile.quad[q + k] = load(cells + ptrdiff_t(i + k + 1) * SIZE + q);
+        for (int q = 0; q < SIZE; q += 4) tile.quad[q + k] = load_cell(cells + ptrdiff_t(i + k + 1) * SIZE + q);
       tile.turn();
       const Quad<T> weight = tile.quad[CHANNELS], inverse = inverse_or_zero<T>(weight, eps);
       for (int c = 0; c < CHANNELS; ++c) store<T>(tile.quad[c] * inverse, out + c * plane + i, count);
       store<T>(weight, out_coverage + i, count);
-    }
+    });
   }
 
   // Adds one source row to the rows of cells.
   template <int CHANNELS>
-  void splat_row(const T* colors, const Landing<T>& landing, Rows targets, T* const* rows) const {
+  void splat_row(const T* colors, const Landing<T, true>& landing, Rows targets, T* const* rows, bool cached) const {
     constexpr int QUADS = Tile<T, CHANNELS>::QUADS, SIZE = 4 * QUADS;
     const unsigned span = targets.end - targets.begin - 1;  // the upper row of a pixel is never the last
     const ptrdiff_t plane = size.plane();
-    for (int i = 0; i < size.width; i += 4) {
-      const int count = std::min(4, size.width - i);
+    const auto visit = [&](int i, auto add) {
+      const int y = landing.y[i];
+      if (unsigned(y) - unsigned(targets.begin) >= span) return;
+      const ptrdiff_t at = ptrdiff_t(landing.x[i]) * SIZE;
+      add(rows[y] + at, rows[y + 1] + at);
+    };
+    const auto ask = [](const T* upper, const T* lower) {
+      PREFETCH(upper);
+      PREFETCH(lower);
+    };
+    for_each_tile(size.width, [&](int i, int count) INLINE_LAMBDA {
       Tile<T, CHANNELS> tile;
       tile.load_planes(colors + i, plane, count, all(T(1)));
-      const bool finite = tile.finite();
+      const bool plain = tile.finite() && count == 4;
       tile.turn();
-      const int *to_column = landing.x.data() + i, *to_row = landing.y.data() + i;
+      for (int k = 0; k < (cached ? 0 : std::min(4, size.width - AHEAD - i)); ++k) visit(i + AHEAD + k, ask);
       const T* weights = landing.weights.data() + 4 * ptrdiff_t(i);
-      const auto visit = [&](int k, auto add) {
-        const int y = to_row[k];
-        if (unsigned(y) - unsigned(targets.begin) >= span) return;
-        const ptrdiff_t at = ptrdiff_t(to_column[k]) * SIZE;
-        add(tile.quad + k, weights + 4 * k, rows[y] + at, rows[y + 1] + at);
-      };
-      if (finite && count == 4)
-        for (int k = 0; k < 4; ++k) visit(k, splat<T, QUADS>);
-      else
-        for (int k = 0; k < count; ++k) visit(k, splat_strange<T, QUADS>);
-    }
+      for (int k = 0; k < 4 && plain; ++k)
+        visit(i + k, [&](T* upper, T* lower) { splat<T, QUADS>(tile.quad + k, weights + 4 * k, upper, lower); });
+      for (int k = 0; k < count && !plain; ++k)
+        visit(i + k, [&](T* upper, T* lower) {
+          splat_strange<T, QUADS>(tile.quad + k, weights + 4 * k, upper, lower);
+        });
+    });
   }
 
   template <int CHANNELS>
@@ -323,7 +366,7 @@ struct Forward {
     const int *first = reach.first.data() + n * size.height, *last = reach.last.data() + n * size.height;
     std::vector<int> next;
     Ring<T> ring(first, last, {0, size.height}, targets, row_length, next);
-    Landing<T> landing(width);
+    Landing<T, true> landing(width);
 
     const ptrdiff_t plane = size.plane();
     const T* planes = image + ((size.image_batch == 1 ? 0 : n) * size.channels + channel) * plane;
@@ -340,7 +383,7 @@ struct Forward {
       if (last[s] < targets.begin || first[s] >= band.end) continue;
       const T* dx = flow + 2 * n * plane + ptrdiff_t(s) * width;
       landing.compute(dx, dx + plane, s, size.height, width);
-      splat_row<CHANNELS>(planes + ptrdiff_t(s) * width, landing, targets, ring.rows());
+      splat_row<CHANNELS>(planes + ptrdiff_t(s) * width, landing, targets, ring.rows(), ring.cached());
     }
     finish_until(band.end);
   }
@@ -363,8 +406,7 @@ struct Backward {
     const T* weight = coverage + n * plane + offset;
     const T* grad_weight = grad_coverage + n * plane + offset;
     const T share = T(channel == 0);  // the coverage's own gradient counts once, in the first pass
-    for (int i = 0; i < size.width; i += 4) {
-      const int count = std::min(4, size.width - i);
+    for_each_tile(size.width, [&](int i, int count) INLINE_LAMBDA {
       const Quad<T> inverse = inverse_or_zero<T>(load(weight + i, count), eps);
       Quad<T> pull = load(grad_weight + i, count) * all(share);
       Tile<T, CHANNELS> tile;
@@ -376,45 +418,50 @@ struct Backward {
       tile.quad[CHANNELS] = pull;
       tile.turn();
       for (int k = 0; k < count; ++k)
-        for (int q = 0; q < SIZE; q += 4) store<T>(tile.quad[q + k], cells + ptrdiff_t(i + k + 1) * SIZE + q);
-    }
+        for (int q = 0; q < SIZE; q += 4) store_cell<T>(tile.quad[q + k], cells + ptrdiff_t(i + k + 1) * SIZE + q);
+    });
   }
 
-  // Gathers four pixels of a source row: the bilinear means of their cells, and the colours times the means' slopes.
+  // Gathers, four pixels at a time, for a source row: the bilinear means of their cells, and the colours times the
+  // means' slopes. A gradient that is not needed is null.
   template <int CHANNELS>
-  void gather_row(const Landing<T>& landing, T* const* rows, int64_t n, int channel, int source) const {
+  void gather_row(const Landing<T, false>& landing, T* const* rows, int64_t n, int channel, int source) const {
     const ptrdiff_t plane = size.plane(), offset = ptrdiff_t(source) * size.width;
     const bool shared = size.image_batch == 1;
     const ptrdiff_t image_offset = ((shared ? 0 : n) * size.channels + channel) * plane + offset;
-    T *image_out = grad_image + image_offset, *x_out = grad_flow + 2 * n * plane + offset, *y_out = x_out + plane;
+    const ptrdiff_t flow_offset = 2 * n * plane + offset;
     const bool add_image = shared && n > 0, add_flow = channel > 0;
-    for (int i = 0; i < size.width; i += 4) {
-      const int count = std::min(4, size.width - i);
-      Tile<T, CHANNELS> colors, means, pulls_x, pulls_y;
+    for_each_tile(size.width, [&](int i, int count) INLINE_LAMBDA {
+      Tile<T, CHANNELS> colors, means, slopes_x, slopes_y;
       colors.load_planes(image + image_offset + i, plane, count, all(T(1)));
-      colors.turn();
       for (int k = 0; k < 4; ++k) {
         const int y = k < count ? landing.y[i + k] : NOWHERE;
-        if (y != NOWHERE)
-          gather(landing, i + k, rows[y], rows[y + 1], k, colors, means, pulls_x, pulls_y);
-        else
-          for (auto* tile : {&means, &pulls_x, &pulls_y})
-            for (int q = k; q < colors.SIZE; q += 4) tile->quad[q] = all(T(0));
+        if (y != NOWHERE) {
+          gather(landing, i + k, rows[y], rows[y + 1], k, means, slopes_x, slopes_y);
+          continue;
+        }
+        for (auto* tile : {&means, &slopes_x, &slopes_y})
+          for (int q = k; q < colors.SIZE; q += 4) tile->quad[q] = all(T(0));
+        for (int c = 0; c < CHANNELS; ++c) colors.quad[c][k] = 0;  // 0 * NaN is not 0
       }
-      means.turn();
-      for (int c = 0; c < CHANNELS; ++c) {
-        T* out = image_out + c * plane + i;
-        store<T>(add_image ? load(out, count) + means.quad[c] : means.quad[c], out, count);
+      if (grad_image) {
+        means.turn();
+        for (int c = 0; c < CHANNELS; ++c) {
+          T* out = grad_image + image_offset + c * plane + i;
+          store<T>(add_image ? load(out, count) + means.quad[c] : means.quad[c], out, count);
+        }
       }
-      write_pulls(pulls_x, x_out + i, count, add_flow);
-      write_pulls(pulls_y, y_out + i, count, add_flow);
-    }
+      if (grad_flow) {
+        write_product(colors, slopes_x, grad_flow + flow_offset + i, count, add_flow);
+        write_product(colors, slopes_y, grad_flow + flow_offset + plane + i, count, add_flow);
+      }
+    });
   }
 
   // The same for one pixel: the `k`th of its tile, `i`th of its row.
   template <class Pixels>
-  static void gather(const Landing<T>& landing, int i, const T* above, const T* below, int k, const Pixels& colors,
-                     Pixels& means, Pixels& pulls_x, Pixels& pulls_y) {
+  INLINE static void gather(const Landing<T, false>& landing, int i, const T* above, const T* below, int k,
+                            Pixels& means, Pixels& slopes_x, Pixels& slopes_y) {
     constexpr int SIZE = Pixels::SIZE;
     const Quad<T> weights = load(landing.weights.data() + 4 * ptrdiff_t(i));
     const Quad<T> left = broadcast<0>(weights), right = broadcast<1>(weights);
@@ -422,20 +469,22 @@ struct Backward {
     above += ptrdiff_t(landing.x[i]) * SIZE;
     below += ptrdiff_t(landing.x[i]) * SIZE;
     for (int q = 0; q < SIZE; q += 4, above += 4, below += 4) {
-      const Quad<T> a = load(above), b = load(above + SIZE), c = load(below), d = load(below + SIZE);
-      const Quad<T> mean_above = a * left + b * right, mean_below = c * left + d * right, color = colors.quad[q + k];
+      const Quad<T> a = load_cell(above), b = load_cell(above + SIZE);
+      const Quad<T> c = load_cell(below), d = load_cell(below + SIZE);
+      const Quad<T> mean_above = a * left + b * right, mean_below = c * left + d * right;
       means.quad[q + k] = mean_above * upper + mean_below * lower;
-      pulls_x.quad[q + k] = ((b - a) * upper + (d - c) * lower) * color;
-      pulls_y.quad[q + k] = (mean_below - mean_above) * color;
+      slopes_x.quad[q + k] = (b - a) * upper + (d - c) * lower;
+      slopes_y.quad[q + k] = mean_below - mean_above;
     }
   }
 
   template <int CHANNELS>
-  static void write_pulls(Tile<T, CHANNELS>& pulls, T* out, int count, bool add) {
-    pulls.turn();
-    Quad<T> sum = add ? load(out, count) : all(T(0));
-    for (int c = 0; c <= CHANNELS; ++c) sum = sum + pulls.quad[c];
-    store<T>(sum, out, count);
+  INLINE static void write_product(const Tile<T, CHANNELS>& colors, Tile<T, CHANNELS>& slopes, T* out, int count,
+                                   bool add) {
+    slopes.turn();
+    Quad<T> sum = slopes.quad[CHANNELS];
+    for (int c = 0; c < CHANNELS; ++c) sum = sum + slopes.quad[c] * colors.quad[c];
+    store<T>(add ? load(out, count) + sum : sum, out, count);
   }
 
   template <int CHANNELS>
@@ -446,7 +495,7 @@ struct Backward {
     const int *first = reach.first.data() + n * height, *last = reach.last.data() + n * height;
     std::vector<int> next;
     Ring<T> ring(first, last, band, targets, row_length, next);
-    Landing<T> landing(width);
+    Landing<T, false> landing(width);
 
     const ptrdiff_t plane = size.plane();
     int filled = targets.begin;
