@@ -85,7 +85,7 @@ def forward_warp(image: Tensor, flow: Tensor, eps: float) -> Pair:
 
 
 def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float, needed: Needed = BOTH) -> Pair:
-    """Closed-form gradient of `forward_warp`, a pure gather; the one that is not needed is not computed."""
+    """Closed-form gradient of `forward_warp`, a pure gather; the one that is not needed is not written."""
     image, flow = inputs
     tensors = [tensor.to(flow.dtype).contiguous() for tensor in (*grads, *inputs, *outputs)]
     allocate = flow.new_empty if len(flow) else flow.new_zeros  # without flows nothing is written
