@@ -1,11 +1,10 @@
-"""Draws one row per person of sets that deform synthesize made, a view for each angle: python docs/sheet.py SET... OUT"""
+"""Draws a row per person of sets that deform synthesize made, a view for each angle: python docs/sheet.py SET... OUT"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from deformcli.data.rendered import RenderedPairs
