@@ -166,12 +166,19 @@ def _without_gaps(displacement: Tensor, seen: Tensor, on_head: Tensor) -> tuple[
     """Close the gaps of stretched surfaces: in the head from itself, then the others from what surrounds it."""
     ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (GAP, GAP))
     head, around = seen * on_head, seen * ~on_head
-    for gapped, source in ((head, head), (around, around), (seen, around)):
+    for gapped, source in ((head, head), (seen, around)):
         closed = torch.from_numpy(cv2.morphologyEx(gapped[0].numpy(), cv2.MORPH_CLOSE, ellipse))[None]
         gaps = closed * (1 - seen)
-        displacement = torch.where(gaps > 0, pyramid_fill(displacement[None], source[None])[0], displacement)
+        displacement = torch.where(gaps > 0, _spread(displacement, source), displacement)
         seen = seen + gaps
     return displacement, seen
+
+
+def _spread(values: Tensor, source: Tensor) -> Tensor:
+    """Mean of the values (2, C, C) of the source cells (1, C, C) within GAP; 0 where there is none."""
+    layers = torch.cat([values * source, source]).permute(1, 2, 0).numpy()
+    total = torch.from_numpy(cv2.blur(layers, (2 * GAP + 1, 2 * GAP + 1))).permute(2, 0, 1)
+    return total[:2] / total[2:].clamp_min(1e-6)
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
