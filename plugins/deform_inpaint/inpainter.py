@@ -10,6 +10,7 @@ import torch
 from deformcli.engine.recipe import build_generator
 
 from .networks import Generator, GeneratorConfig
+from .noise import calm
 from .scales import halved, paste, thick_cores
 from .tiles import fill_tiles, tile_for
 
@@ -54,4 +55,4 @@ class Inpainter:
         """Run the network on windows (N, S, S, 3) in [-1, 1] and known (N, S, S)."""
         image = torch.from_numpy(windows).permute(0, 3, 1, 2).to(self.device)
         mask = torch.from_numpy(known)[:, None].float().to(self.device)
-        return self.generator(image, mask).output.clamp(-1, 1).permute(0, 2, 3, 1).cpu().numpy()
+        return self.generator(calm(image, mask), mask).output.clamp(-1, 1).permute(0, 2, 3, 1).cpu().numpy()

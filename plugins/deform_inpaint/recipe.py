@@ -48,7 +48,6 @@ class InpaintConfig:
     generator: GeneratorConfig = GeneratorConfig()
     losses: LossWeights = LossWeights()
     masks: tuple[str, ...] = ("strokes",)  # what makes holes, as in --masks
-    noise: float = 0.0  # largest standard deviation of noise on training pictures, colours in 0..1
     perceptual_weights: str = ""  # file of torchvision VGG-16 weights; without it content and style are 0
 
 
@@ -80,7 +79,6 @@ BEST = InpaintConfig(
         l1=0.0, content=0.0, style=0.0, rigidity=0.2, adversarial=0.0, gap=0.0, hole_l1=2.0, hole_psnr=0.01
     ),
     masks=("strokes:thin?holes=0.06-0.25", "strokes:thick?holes=0.06-0.25"),
-    noise=0.08,
 )
 
 
@@ -118,8 +116,7 @@ class InpaintRecipe(Recipe):
     def dataset(self, sources: Sequence[Source], split: str, length: int = 0) -> Dataset:
         training = self.config.training
         check_size(training.size, self.generator.multiple)
-        masks, noise = self.config.masks, self.config.noise
-        return MaskedPictures(sources, training.size, masks, split, training.seed, length, noise)
+        return MaskedPictures(sources, training.size, self.config.masks, split, training.seed, length)
 
     def generator_losses(self, batch: Batch, step: int) -> tuple[dict[str, Tensor], Inpainted]:
         weights, image, known = self.config.losses, batch["image"], batch["known"]

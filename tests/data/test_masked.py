@@ -56,20 +56,6 @@ def test_seed_and_index_alone_decide_an_item(folder, split):
     assert any(not torch.equal(first[index]["known"], other[index]["known"]) for index in first)
 
 
-def test_noise_is_for_training(folder):
-    sources = {split: [open_source(f"folder:{folder}", split)] for split in ("train", "test")}
-
-    def images(split: str, noise: float) -> torch.Tensor:
-        data = MaskedPictures(sources[split], 32, KINDS, split, 0, 8, noise)
-        return torch.stack([data[index]["image"] for index in range(8)])
-
-    added = images("train", 0.1) - images("train", 0.0)
-    amounts = added.flatten(1).std(1) / 2  # of colours in 0..1
-    assert 0.01 < amounts.max() < 0.11
-    assert added.mean().abs() < 0.01
-    assert torch.equal(images("test", 0.1), images("test", 0.0))
-
-
 def test_test_split_takes_every_picture_whole_with_every_kind(folder, names, make_picture):
     data = masked([folder], "test")
     assert [int(data[index]["kind"]) for index in range(4)] == [0, 1, 0, 1]

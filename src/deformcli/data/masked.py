@@ -23,25 +23,17 @@ class MaskedPictures(Dataset):
     - "person", a number for who is in it, or for the picture itself;
     - "kind", the mask's kind, by its place in `mask_names(masks)`.
 
-    Item i is a function of (seed, i) alone. The training split takes random crops and flips, and adds noise of a
-    standard deviation of up to `noise` (colours in 0..1); the test split the largest centred square, with the mask
-    kinds in turn.
+    Item i is a function of (seed, i) alone. The training split takes random crops and flips; the test split the
+    largest centred square, with the mask kinds in turn.
     """
 
     def __init__(
-        self,
-        sources: Sequence[Source],
-        size: int,
-        masks: Sequence[str],
-        split: str,
-        seed: int,
-        length: int = 0,
-        noise: float = 0.0,
+        self, sources: Sequence[Source], size: int, masks: Sequence[str], split: str, seed: int, length: int = 0
     ) -> None:
         pictures = [source.data.pictures if isinstance(source.data, Pairs) else source.data for source in sources]
         self.pictures = Mixture(sources, pictures)
         self.masks = open_masks(masks, split)
-        self.size, self.train, self.seed, self.noise = size, split == "train", seed, noise
+        self.size, self.train, self.seed = size, split == "train", seed
         self.length = length or len(self.pictures) * len(self.masks)
 
     def __len__(self) -> int:
@@ -57,9 +49,8 @@ class MaskedPictures(Dataset):
         picture = self.pictures.read(part, number, pictures.read)
         picture = _random_square(picture, self.size, rng) if self.train else centre_square(picture, self.size)
         known, target_known = self.masks[kind].draw(rng, self.size), known_pixels(picture)
-        image = picture_tensor(picture)
         return {
-            "image": _noisy(image, rng, self.noise) if self.train and self.noise else image,
+            "image": picture_tensor(picture),
             "known": torch.from_numpy(known)[None] * target_known,
             "target_known": target_known,
             "kind": torch.tensor(kind),
@@ -70,14 +61,6 @@ class MaskedPictures(Dataset):
 def picture_tensor(picture: np.ndarray) -> Tensor:
     """(H, W, 3 or 4) uint8 -> its colours (3, H, W) in [-1, 1]."""
     return torch.from_numpy(picture[..., :3]).permute(2, 0, 1).float() / 127.5 - 1
-
-
-def _noisy(image: Tensor, rng: np.random.Generator, most: float) -> Tensor:
-    """Noise of an amount from 0 to `most`, mostly little, in part the same in all three colours."""
-    amount, grey = 2 * most * rng.random() ** 2, rng.random()
-    common, own = rng.standard_normal((1, *image.shape[1:])), rng.standard_normal(image.shape)
-    noise = amount * (np.sqrt(grey) * common + np.sqrt(1 - grey) * own)
-    return (image + torch.from_numpy(noise).float()).clamp(-1, 1)
 
 
 def known_pixels(picture: np.ndarray) -> Tensor:
