@@ -7,8 +7,11 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,19 @@ SHARED = ROOT.parent / "shared"
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as jobs in the background inherit it; Ctrl-C is tested here
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def served(server: ThreadingHTTPServer) -> Iterator[ThreadingHTTPServer]:
+    """A server at work in a thread."""
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.fixture(scope="session")

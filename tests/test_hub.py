@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import socket
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from .conftest import clean_environment
+from .conftest import clean_environment, served
 from .test_weights import REVISION, toml
 
 CHUNK = 10 * 2**20  # the client writes that much at a time
@@ -102,12 +101,8 @@ def hub():
     server.cuts = []  # bytes after which the next downloads break off
     server.lie = 0  # bytes added to the size it announces
     server.moved = server.cdn = server.token = ""  # another path, another server, the token it wants
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(server):
+        yield server
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -16,6 +15,8 @@ from deformcli.engine.checkpoint import export_generator
 from deformcli.errors import UsageError, WeightsError
 from deformcli.manifest import find_entry, own_manifest, read_manifest
 from deformcli.weights import resolve_weights
+
+from .conftest import served
 
 COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
 REPO = "somebody/net"
@@ -85,12 +86,8 @@ def hub():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     server.daemon_threads = True
     server.url, server.seen = f"http://127.0.0.1:{server.server_port}", []
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(server):
+        yield server
 
 
 @pytest.fixture

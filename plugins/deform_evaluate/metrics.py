@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -141,11 +142,19 @@ def _plain(name: str) -> Metric:
 
 
 def _gap_auc(of_method: bool, seed: int, device: torch.device) -> Callable[[Measurements, str], np.ndarray]:
+    by_holes: dict[bytes, np.ndarray] = {}  # all methods that got their holes with the pictures have the same
+
     def derive(m: Measurements, method: str) -> np.ndarray:
         if (method, "gaps") not in m.features:
             return np.full(len(m.people), np.nan)
         made, true = (torch.from_numpy(m.features[one, "gaps"]) for one in (method, TARGET))
-        return gap_auc((made if of_method else true)[:, :3], made[:, 3:], m.people, seed, device)
+        known = made[:, 3:]
+        if of_method:
+            return gap_auc(made[:, :3], known, m.people, seed, device)
+        holes = hashlib.sha256(known.numpy().tobytes()).digest()
+        if holes not in by_holes:
+            by_holes[holes] = gap_auc(true[:, :3], known, m.people, seed, device)
+        return by_holes[holes]
 
     return derive
 

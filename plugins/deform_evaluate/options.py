@@ -1,6 +1,7 @@
 """The options that the commands of `deform evaluate` share."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -8,13 +9,8 @@ import typer
 
 from deformcli import options
 
-
-def _judging(*names: str, **more: object) -> object:
-    return typer.Option(*names, rich_help_panel="Judging", **more)
-
-
-def _tables(*names: str, **more: object) -> object:
-    return typer.Option(*names, rich_help_panel="Tables", **more)
+_judging = partial(typer.Option, rich_help_panel="Judging")
+_tables = partial(typer.Option, rich_help_panel="Tables")
 
 
 @dataclass(frozen=True, kw_only=True)

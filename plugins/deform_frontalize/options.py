@@ -1,14 +1,13 @@
 """The options of `deform frontalize`. Light: read whenever the command line is."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-
-def _face(*names: str, **more: Any) -> Any:
-    return typer.Option(*names, rich_help_panel="Faces", **more)
+_face = partial(typer.Option, rich_help_panel="Faces")
 
 
 @dataclass(frozen=True, kw_only=True)

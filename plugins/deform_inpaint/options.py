@@ -1,13 +1,12 @@
 """The options of `deform inpaint`. Light: read whenever the command line is."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Literal
 
 import typer
 
-
-def _mask(*names: str, **more: Any) -> Any:
-    return typer.Option(*names, rich_help_panel="Mask", **more)
+_mask = partial(typer.Option, rich_help_panel="Mask")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ import json
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import typer
 from deformcli.data.rendered import Sample, person_file, write_index, write_person
 from deformcli.errors import DeformError, UsageError
 from deformcli.files import write_atomic
+from deformcli.progress import bar
 
 MULTIPIE = tuple(range(-90, 91, 15))
 
@@ -59,7 +59,7 @@ def produce(plan: Plan, people: Sequence[str], make: Make, workers: int, progres
     _check(plan)
     missing = [identity for identity in people if not person_file(plan.out, identity).exists()]
     try:
-        with _bar(len(people), len(people) - len(missing), progress) as advance:
+        with bar(len(people), len(people) - len(missing), wanted=progress, what="people") as advance:
             for _ in _work(plan, missing, make, workers):
                 advance()
     finally:
@@ -105,17 +105,3 @@ def _one_thread() -> None:
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-
-
-@contextmanager
-def _bar(total: int, done: int, wanted: bool) -> Iterator[Callable[[], object]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not wanted or not console.is_terminal:
-        yield lambda: None
-        return
-    with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console) as bar:
-        task = bar.add_task("people", total=total, completed=done)
-        yield lambda: bar.advance(task)

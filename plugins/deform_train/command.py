@@ -103,8 +103,7 @@ def train(
     if resume and resume != "auto" and init_from:
         raise UsageError("--resume FILE and --init-from exclude one another", "a resumed run has its weights already")
     checkpoint = find_checkpoint(out, resume) if data or resume else None
-    begins = init_from and checkpoint is None
-    start = resolve_weights(init_from, task=kind.name, offline=offline) if begins else None
+    start = resolve_weights(init_from, task=kind.name, offline=offline) if init_from and checkpoint is None else None
     short = {
         "steps": steps, "max_hours": max_hours, "batch_size": batch_size, "grad_accum": grad_accum, "amp": amp,
         "compile": use_compile, "ema": ema, "seed": seed, "save_every": save_every, "sample_every": sample_every,

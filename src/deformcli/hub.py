@@ -90,9 +90,14 @@ def remove(paths: Iterable[Path]) -> int:
     return freed
 
 
-def _refusal(error: BaseException, entry: WeightsEntry) -> tuple[str, str]:
+def refused_with(error: BaseException) -> int | None:
+    """The HTTP status behind an error of the Hub's client, if the Hub answered."""
     response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
-    match getattr(response, "status_code", None):
+    return getattr(response, "status_code", None)
+
+
+def _refusal(error: BaseException, entry: WeightsEntry) -> tuple[str, str]:
+    match refused_with(error):
         case 401 | 403:
             return "the Hub refuses access", f"set HF_TOKEN to a token that may read {entry.repo}"
         case 404:

@@ -70,12 +70,8 @@ class NetworkOptions:
     offline: Offline = False
 
 
-def _files(*names: str, **more: Any) -> Any:
-    return typer.Option(*names, rich_help_panel="Files", **more)
-
-
-def _work(*names: str, **more: Any) -> Any:
-    return typer.Option(*names, rich_help_panel="Work", **more)
+_files = functools.partial(typer.Option, rich_help_panel="Files")
+_work = functools.partial(typer.Option, rich_help_panel="Work")
 
 
 @dataclass(frozen=True, kw_only=True)

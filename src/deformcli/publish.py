@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .errors import WeightsError, one_line
+from .hub import refused_with
 from .manifest import WeightsEntry
 
 CARD = """---
@@ -57,8 +58,7 @@ def publish(entry: WeightsEntry, path: Path, repo: str, private: bool) -> Weight
 
 
 def _refusal(error: BaseException, repo: str) -> tuple[str, str]:
-    response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
-    match getattr(response, "status_code", None):
+    match refused_with(error):
         case 401 | 403:
             return "the Hub refuses access", f"set HF_TOKEN to a token that may write to {repo}"
         case 404:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ import typer
 
 from ..errors import DeformError, PartialError, UsageError
 from ..options import BatchOptions
+from ..progress import bar
 from .plan import Item, real
 
 Status = Literal["done", "skipped", "failed", "planned"]
@@ -162,7 +162,7 @@ def reporting(items: Sequence[Item], options: BatchOptions) -> Iterator[Report]:
         UsageError: the report would overwrite a picture. DeformError: its file cannot be written.
     """
     lines = _report_file(options.report, items)
-    with _bar(len(items), not options.no_progress) as advance:
+    with bar(len(items), wanted=len(items) > 1 and not options.no_progress) as advance:
         report = Report(len(items), options, lines, advance, deque(item.number for item in items))
         try:
             yield report
@@ -181,16 +181,3 @@ def _report_file(path: str | None, items: Sequence[Item]) -> TextIO:
         return open(path or os.devnull, "w", encoding="utf-8", buffering=1)
     except OSError as error:
         raise DeformError(f"the report {path} cannot be written: {error.strerror or error}", "move it") from error
-
-
-@contextmanager
-def _bar(total: int, wanted: bool) -> Iterator[Callable[[], object]]:
-    if not wanted or total < 2 or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda: bar.advance(task)

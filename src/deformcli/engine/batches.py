@@ -56,9 +56,7 @@ def _load(data: Dataset, config: TrainingConfig, steps: range, processes: Proces
         pin_memory=processes.device.type == "cuda",
         generator=torch.Generator(),  # what the loader draws for itself does not disturb the run's numbers
     )
-    for batch in loader:
-        if isinstance(batch, DeformError):
-            raise batch
+    for batch in _arriving(loader):
         yield to_device(batch, processes.device)
 
 
@@ -75,10 +73,14 @@ class InOrder:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Batch]:
-        for batch in self.loader:
-            if isinstance(batch, DeformError):
-                raise batch
-            yield batch
+        return _arriving(self.loader)
+
+
+def _arriving(loader: DataLoader) -> Iterator[Batch]:
+    for batch in loader:
+        if isinstance(batch, DeformError):
+            raise batch
+        yield batch
 
 
 def _ignore_stop_signals(_: int) -> None:

@@ -37,8 +37,6 @@ def gap_auc(images: Tensor, known: Tensor, people: np.ndarray, seed: int, device
     return values
 
 
-@torch.inference_mode(False)
-@torch.enable_grad()
 def _trained(images: Tensor, known: Tensor, seed: int, device: torch.device) -> GapDiscriminator:
     """A discriminator that has seen STEPS batches."""
     random = torch.Generator().manual_seed(seed)
