@@ -21,6 +21,7 @@ PADDING = 0.25  # of a picture's longer side, around it, in a second look: a fac
 PORTRAIT = 1 / 6  # of a picture's shorter side: the smallest face of a second look, which sees faces in gravel else
 SMALLEST = 20  # MTCNN's smallest face, in pixels
 NOSE = 0.55  # how far the nose's tip is before the eyes and the mouth, in distances between these
+UPRIGHT = 5  # degrees that a head seen from the front leans at least; of a profile the points tell it less surely
 FRONTAL, FAR = 12, 35  # degrees: less is called frontal; above, five points in a plane do not tell how far
 
 
@@ -55,6 +56,17 @@ class Face:
         length = float(np.hypot(*down)) or 1.0
         aside = (nose - (eyes + mouth) / 2) @ np.array([down[1], -down[0]]) / length**2
         return math.degrees(math.asin(max(-1.0, min(1.0, float(aside) / NOSE))))
+
+    @property
+    def roll(self) -> float:
+        """Degrees the head leans clockwise, by eyes and mouth; 0 if that may be the detector's error alone."""
+        if self.points is None:
+            return 0.0
+        eyes, mouth = self.points[:2], self.points[3:]
+        across = (eyes[1] - eyes[0] + mouth[1] - mouth[0]) / 2
+        length = float(np.hypot(*(mouth.mean(0) - eyes.mean(0)))) or 1.0
+        angle = math.degrees(math.atan2(across[1], across[0]))
+        return angle if abs(angle) * (np.hypot(*across) / length) ** 2 > UPRIGHT else 0.0
 
     def __str__(self) -> str:
         corner, size = (self.left, self.top), (self.right - self.left, self.bottom - self.top)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -14,27 +16,57 @@ LARGEST = 1024  # side of the largest crop at a photo's own resolution
 MARGIN = 10  # pixels of a crop by which the detector's box is grown (thesis section 4.1.1)
 OVAL = 0.85, 0.98  # half the width and height of what is pasted, in halves of a crop: the face without what is around
 BLEND = 0.25  # share of the oval over which it fades in
+LOOKS, LOOK = 3, 384  # how often a leaning face is looked at again, at most, and the pixels across of such a look
 SHIFT = 0.076  # share of the crop by which it lies below the box, so that the eyes are a third down as in training
 
 
 class Square(NamedTuple):
-    """A square in a picture: its centre and its side, in pixels."""
+    """A square in a picture: its centre and its side, in pixels, and by how many degrees it is turned clockwise."""
 
     x: float
     y: float
     side: float
+    roll: float = 0.0
 
     def to_crop(self, size: int) -> np.ndarray:
         """The similarity (2, 3), as OpenCV's, from the picture to a crop of size x size."""
-        scale = size / self.side
+        angle = math.radians(self.roll)
+        cosine, sine = np.array([math.cos(angle), math.sin(angle)]) * (size / self.side)
+        turn = np.array([[cosine, sine], [-sine, cosine]])
         middle = (size - 1) / 2  # pixels' centres are whole numbers
-        return np.array([[scale, 0, middle - scale * self.x], [0, scale, middle - scale * self.y]])
+        return np.column_stack([turn, middle - turn @ [self.x, self.y]])
+
+    def outside(self, inner: Square, size: int) -> Square:
+        """The square in the picture of which `inner` is the one in a crop (size, size) of this."""
+        x, y = cv2.invertAffineTransform(self.to_crop(size)) @ [inner.x, inner.y, 1]
+        return Square(float(x), float(y), inner.side * self.side / size, self.roll + inner.roll)
 
 
 def square_around(face: Face) -> Square:
-    """The square that a crop of the face shows."""
+    """The square that a crop of the face shows, in which its eyes are level."""
     side = (face.bottom - face.top) * SIZE / (SIZE - MARGIN)
-    return Square((face.left + face.right) / 2, (face.top + face.bottom) / 2 + SHIFT * side, side)
+    angle, shift = math.radians(face.roll), SHIFT * side  # down the face, which leans
+    x = (face.left + face.right) / 2 - shift * math.sin(angle)
+    y = (face.top + face.bottom) / 2 + shift * math.cos(angle)
+    return Square(x, y, side, face.roll)
+
+
+def upright_square(rgb: np.ndarray, face: Face, find: Callable[[np.ndarray], Sequence[Face]]) -> Square:
+    """`square_around` a face of a picture (H, W, 3) uint8; a leaning one is found again by `find` in an upright crop.
+
+    The box around a leaning face is larger than the face, and detectors see it lean by less than it does.
+    """
+    square = square_around(face)
+    for _ in range(LOOKS if face.roll else 0):
+        wide = square._replace(side=2 * square.side)
+        found = find(crop(rgb, wide, LOOK))
+        if not found:
+            break
+        again = min(found, key=lambda one: abs(one.left + one.right - LOOK) + abs(one.top + one.bottom - LOOK))
+        square = wide.outside(square_around(again), LOOK)
+        if not again.roll:
+            break
+    return square
 
 
 def native_size(rgb: np.ndarray, square: Square | None) -> int:
@@ -53,7 +85,7 @@ def crop(rgb: np.ndarray, square: Square | None, size: int = SIZE) -> np.ndarray
         factor = 0.5 / scale
         rgb = cv2.resize(rgb, None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA)
         x, y = ((middle + 0.5) / factor - 0.5 for middle in square[:2])
-        square, scale = Square(x, y, square.side / factor), 0.5
+        square, scale = square._replace(x=x, y=y, side=square.side / factor), 0.5
     blurred = cv2.GaussianBlur(rgb, (0, 0), 0.4 / scale) if scale < 0.9 else rgb
     matrix = square.to_crop(size)
     return cv2.warpAffine(blurred, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -11,7 +11,7 @@ import pytest
 
 from deform_frontalize.choice import check, choose, face_at
 from deform_frontalize.detectors import LONGEST, Face, Mtcnn, YuNet, detector
-from deform_frontalize.face_crop import LARGEST, SIZE, Square, crop, native_size, paste, square_around
+from deform_frontalize.face_crop import LARGEST, SIZE, Square, crop, native_size, paste, square_around, upright_square
 from deform_frontalize.options import FaceOptions, ViewOptions
 from deformcli.errors import NothingToDoError, UsageError, WeightsError
 
@@ -53,6 +53,33 @@ def test_the_astronauts_face_is_cropped_as_in_training(mtcnn, photo):
     assert (left[1] + right[1]) / 2 == pytest.approx(1 / 3, abs=0.05)
     assert (left[0] + right[0]) / 2 == pytest.approx(0.5, abs=0.08)
     assert (mouth_left[1] + mouth_right[1] - left[1] - right[1]) / 2 == pytest.approx(42 / 128, abs=0.05)
+
+
+@pytest.mark.parametrize("lean", [-25, 15, 30])
+def test_a_leaning_face_is_cut_out_with_level_eyes(any_detector, photo, lean):
+    turn = cv2.getRotationMatrix2D((255.5, 255.5), -lean, 1)
+    leaning = cv2.warpAffine(photo, turn, (512, 512), borderMode=cv2.BORDER_REPLICATE)
+    square = upright_square(leaning, any_detector.find(leaning)[0], any_detector.find)
+    assert square.roll * lean > 0
+    eyes = any_detector.find(cv2.resize(crop(leaning, square), (512, 512)))[0].points[:2] / 512
+    assert eyes[1, 1] - eyes[0, 1] == pytest.approx(0, abs=0.06)
+    assert eyes.mean(0) == pytest.approx([0.5, 1 / 3], abs=0.08)
+
+
+@pytest.mark.parametrize("find", [lambda rgb: [], lambda rgb: [Face(0, 0, 9, 9, 1.0), Face(140, 120, 240, 260, 1.0)]])
+def test_a_second_look_finds_nothing_or_the_face_in_the_middle(photo, find):
+    leaning = Face(100, 100, 160, 180, 1.0, np.array([[0, 0], [10, 5], [4, 6], [-3, 10], [6, 15]], float))
+    square = upright_square(photo, leaning, find)
+    assert np.hypot(square.x - 130, square.y - 140) < 20
+    assert square.roll == leaning.roll > 20
+
+
+def test_a_slight_slope_of_a_profile_is_no_lean():
+    frontal = np.array([[0, 0], [10, 1], [6, 5], [0, 10], [10, 11]], float)
+    assert Face(0, 0, 10, 20, 1.0, frontal).roll == pytest.approx(np.degrees(np.arctan2(1, 10)))
+    assert Face(0, 0, 10, 20, 1.0, frontal * [0.6, 1]).roll == 0
+    assert Face(0, 0, 10, 20, 1.0).roll == 0
+    assert Face(0, 0, 10, 20, 1.0, np.zeros((5, 2))).roll == 0
 
 
 def test_both_detectors_frame_alike(mtcnn, yunet, photo):
@@ -236,7 +263,7 @@ def test_a_whole_picture_is_only_resized(smooth_picture, size):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("square", [Square(100, 80, 90), Square(10, 150, 120)])
+@pytest.mark.parametrize("square", [Square(100, 80, 90), Square(10, 150, 120), Square(100, 80, 90, roll=25)])
 def test_what_was_cut_out_is_pasted_where_it_was(smooth_picture, square, dtype):
     picture = smooth_picture(160, 200)
     deep = picture.astype(dtype) * (np.iinfo(dtype).max // 255)
