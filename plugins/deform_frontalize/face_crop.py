@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -16,7 +15,7 @@ LARGEST = 1024  # side of the largest crop at a photo's own resolution
 MARGIN = 10  # pixels of a crop by which the detector's box is grown (thesis section 4.1.1)
 OVAL = 0.85, 0.98  # half the width and height of what is pasted, in halves of a crop: the face without what is around
 BLEND = 0.25  # share of the oval over which it fades in
-LOOKS, LOOK = 3, 384  # how often a leaning face is looked at again, at most, and the pixels across of such a look
+EYES, EYES_TO_MOUTH = 0.33, 0.33  # shares of the crop's height: where eyes are in training, and how far from the mouth
 SHIFT = 0.076  # share of the crop by which it lies below the box, so that the eyes are a third down as in training
 
 
@@ -36,37 +35,22 @@ class Square(NamedTuple):
         middle = (size - 1) / 2  # pixels' centres are whole numbers
         return np.column_stack([turn, middle - turn @ [self.x, self.y]])
 
-    def outside(self, inner: Square, size: int) -> Square:
-        """The square in the picture of which `inner` is the one in a crop (size, size) of this."""
-        x, y = cv2.invertAffineTransform(self.to_crop(size)) @ [inner.x, inner.y, 1]
-        return Square(float(x), float(y), inner.side * self.side / size, self.roll + inner.roll)
-
 
 def square_around(face: Face) -> Square:
-    """The square that a crop of the face shows, in which its eyes are level."""
-    side = (face.bottom - face.top) * SIZE / (SIZE - MARGIN)
-    angle, shift = math.radians(face.roll), SHIFT * side  # down the face, which leans
-    x = (face.left + face.right) / 2 - shift * math.sin(angle)
-    y = (face.top + face.bottom) / 2 + shift * math.cos(angle)
-    return Square(x, y, side, face.roll)
+    """The square that a crop of the face shows, in which its eyes are level.
 
-
-def upright_square(rgb: np.ndarray, face: Face, find: Callable[[np.ndarray], Sequence[Face]]) -> Square:
-    """`square_around` a face of a picture (H, W, 3) uint8; a leaning one is found again by `find` in an upright crop.
-
-    The box around a leaning face is larger than the face, and detectors see it lean by less than it does.
+    The box of a leaning face is drawn around more than the face: eyes and mouth tell its height instead.
     """
-    square = square_around(face)
-    for _ in range(LOOKS if face.roll else 0):
-        wide = square._replace(side=2 * square.side)
-        found = find(crop(rgb, wide, LOOK))
-        if not found:
-            break
-        again = min(found, key=lambda one: abs(one.left + one.right - LOOK) + abs(one.top + one.bottom - LOOK))
-        square = wide.outside(square_around(again), LOOK)
-        if not again.roll:
-            break
-    return square
+    middle = np.array([face.left + face.right, face.top + face.bottom]) / 2
+    if not face.roll:
+        side = (face.bottom - face.top) * SIZE / (SIZE - MARGIN)
+        return Square(middle[0], middle[1] + SHIFT * side, side)
+    angle = math.radians(face.roll)
+    axes = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])  # across and down
+    eyes, mouth = (axes @ face.points[part].mean(0) for part in (slice(2), slice(3, 5)))
+    side = (mouth - eyes)[1] / EYES_TO_MOUTH
+    x, y = axes.T @ [(axes @ middle)[0], eyes[1] + (1 / 2 - EYES) * side]
+    return Square(x, y, side, face.roll)
 
 
 def native_size(rgb: np.ndarray, square: Square | None) -> int:

@@ -16,7 +16,7 @@ from deformcli.options import NetworkOptions
 
 from .choice import choose, face_at
 from .detectors import detector
-from .face_crop import SIZE, Square, crop, native_size, paste, square_around, upright_square
+from .face_crop import SIZE, Square, crop, native_size, paste, square_around
 from .options import FaceOptions, ViewOptions
 
 if TYPE_CHECKING:
@@ -75,12 +75,11 @@ class Frontalize(Task):
             return [None]
         if self.faces.box:
             return [square_around(face_at(self.faces.box))]
-        find, rgb = self.detector.find, work.picture.rgb8
         try:
-            faces = choose(find(rgb), self.faces.face, paste=self.view.paste)
+            faces = choose(self.detector.find(work.picture.rgb8), self.faces.face, paste=self.view.paste)
         except NothingToDoError as error:
             return NothingToDoError(f"{work.item.source}: {error.cause}", error.remedy)
-        return [upright_square(rgb, face, find) for face in faces]
+        return [square_around(face) for face in faces]
 
     def _without_face(self, work: Work, error: NothingToDoError) -> Picture | NothingToDoError | str:
         """What --on-no-face makes of the picture."""
