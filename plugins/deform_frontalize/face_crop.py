@@ -29,9 +29,7 @@ class Square(NamedTuple):
 
     def to_crop(self, size: int) -> np.ndarray:
         """The similarity (2, 3), as OpenCV's, from the picture to a crop of size x size."""
-        angle = math.radians(self.roll)
-        cosine, sine = np.array([math.cos(angle), math.sin(angle)]) * (size / self.side)
-        turn = np.array([[cosine, sine], [-sine, cosine]])
+        turn = _axes(self.roll) * (size / self.side)
         middle = (size - 1) / 2  # pixels' centres are whole numbers
         return np.column_stack([turn, middle - turn @ [self.x, self.y]])
 
@@ -45,12 +43,17 @@ def square_around(face: Face) -> Square:
     if not face.roll:
         side = (face.bottom - face.top) * SIZE / (SIZE - MARGIN)
         return Square(middle[0], middle[1] + SHIFT * side, side)
-    angle = math.radians(face.roll)
-    axes = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])  # across and down
+    axes = _axes(face.roll)
     eyes, mouth = (axes @ face.points[part].mean(0) for part in (slice(2), slice(3, 5)))
     side = (mouth - eyes)[1] / EYES_TO_MOUTH
     x, y = axes.T @ [(axes @ middle)[0], eyes[1] + (1 / 2 - EYES) * side]
     return Square(x, y, side, face.roll)
+
+
+def _axes(roll: float) -> np.ndarray:
+    """The directions (2, 2) across and down a head that leans clockwise by `roll` degrees, in its picture."""
+    angle = math.radians(roll)
+    return np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
 
 
 def native_size(rgb: np.ndarray, square: Square | None) -> int:
