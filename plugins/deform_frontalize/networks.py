@@ -26,6 +26,7 @@ class GeneratorConfig:
     regressor_widths: tuple[int, ...] = (12, 24, 48, 96, 160, 160)  # feature maps per level of the U-Net
     inpainter_widths: tuple[int, ...] = (48, 96, 176)  # gated feature maps at full, half, quarter resolution
     inpainter_blocks: tuple[int, ...] = ()  # of an inpainter that is a U-Net of residual blocks: how many at each
+    warp: bool = True  # False: no pixel moves and the inpainter alone draws, the GatedConvNet baseline
     sampler: Literal["forward", "backward"] = "forward"  # backward: the BKWD ablation
     unshuffle: int = 1  # networks work at 1 / unshuffle of the resolution
     supersample: int = 1  # the splat works at this many times the resolution
@@ -52,7 +53,7 @@ class Generator(nn.Module):
         self.multiple = config.unshuffle * 2 ** (len(config.regressor_widths) - 1)
         shuffled = config.unshuffle**2
         channels = (10 if config.compose else 6) * shuffled, 3 * shuffled
-        self.regressor = UNet(5 * shuffled, 2 + config.visibility, config.regressor_widths)
+        self.regressor = UNet(5 * shuffled, 2 + config.visibility, config.regressor_widths) if config.warp else None
         if config.inpainter_blocks:
             self.inpainter = ResidualUNet(*channels, config.inpainter_widths, config.inpainter_blocks)
         else:
@@ -75,6 +76,8 @@ class Generator(nn.Module):
 
     def regress(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
         """The warp field alone: flow (N, 2, H, W) in pixels, and visibility logits (N, 1, H, W) if configured."""
+        if self.regressor is None:
+            return torch.zeros_like(image[:, :2]), None
         inputs = torch.cat([image, _mesh_like(image)], 1)
         regressed = run_smooth(self.regressor, inputs, self.config.unshuffle)
         return regressed[:, :2] * (image.shape[-1] / 4), regressed[:, 2:] if self.config.visibility else None

@@ -96,6 +96,7 @@ class FrontalizeRecipe(Recipe):
         "fw-gap": THESIS,
         "fw": replace(THESIS, losses=replace(THESIS.losses, gap=0.0)),
         "bkwd": replace(THESIS, generator=GeneratorConfig(sampler="backward"), losses=replace(THESIS.losses, gap=0.0)),
+        "gated": replace(THESIS, generator=GeneratorConfig(warp=False), losses=replace(THESIS.losses, gap=0.0)),
     }
 
     def __init__(self, config: FrontalizeConfig) -> None:

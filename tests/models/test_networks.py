@@ -52,6 +52,17 @@ def test_ablations_differ_in_one_thing_each():
         assert (presets["fw"].losses.gap, presets["bkwd"].losses) == (0, presets["fw"].losses)
         assert presets["bkwd"].generator.sampler == "backward"
     assert InpaintRecipe.presets["gated"].generator.architecture == "gated"
+    assert not FrontalizeRecipe.presets["gated"].generator.warp
+
+
+def test_the_gated_baseline_moves_nothing(tiny_config):
+    recipe = FrontalizeRecipe(tiny_config("frontalize", "gated"))
+    image = varied((2, 3, 64, 64))
+    made = recipe.generator(image)
+    assert {name for name, _ in recipe.generator.named_children()} == {"inpainter"}
+    assert not made.flow.any() and made.known.all()
+    torch.testing.assert_close(made.warped, image)
+    assert made.output.requires_grad
 
 
 def varied(shape: tuple[int, ...]) -> Tensor:
@@ -80,7 +91,8 @@ def test_regressors_begin_near_the_identity():
 
 def test_unet_sees_far_and_keeps_what_is_near():
     """A changed corner reaches the far corner through the coarse levels, and changes its own place most (the skips)."""
-    network = UNet(1, 1, (4, 4, 4, 4)).eval()
+    torch.manual_seed(0)
+    network = UNet(1, 1, (8, 8, 8, 8)).eval()
     image = varied((1, 1, 32, 32)).requires_grad_()
     near, far = (torch.autograd.grad(network(image)[0, 0, y, y], image)[0].abs() for y in (2, 29))
     assert near[0, 0, :8, :8].sum() > far[0, 0, :8, :8].sum() > 0
