@@ -75,17 +75,27 @@ class Generator(nn.Module):
         return Frontalized(flow, visibility, warped, known, output)
 
     def regress(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The warp field alone: flow (N, 2, H, W) in pixels, and visibility logits (N, 1, H, W) if configured."""
+        """The warp field alone: flow (N, 2, H, W) in pixels, and visibility logits (N, 1, H, W) if configured.
+
+        In use, if composing, it is the mean of what the picture and its mirror image say.
+        """
         if self.regressor is None:
             return torch.zeros_like(image[:, :2]), None
-        inputs = torch.cat([image, _mesh_like(image)], 1)
-        regressed = run_smooth(self.regressor, inputs, self.config.unshuffle)
+        regressed = self._regressed(image)
+        if self.config.compose and not self.training:
+            mirrored = self._regressed(image.flip(-1)).flip(-1)
+            mirrored[:, 0] *= -1
+            regressed = (regressed + mirrored) / 2
         return regressed[:, :2] * (image.shape[-1] / 4), regressed[:, 2:] if self.config.visibility else None
+
+    def _regressed(self, image: Tensor) -> Tensor:
+        return run_smooth(self.regressor, torch.cat([image, _mesh_like(image)], 1), self.config.unshuffle)
 
     def _compose(self, warped: Tensor, known: Tensor, mesh: Tensor) -> Tensor:
         """known * warped + (1 - known) * fill + residual; the fill is the mirrored half where that is known.
 
-        On warped and mirrored pixels the residual may change the light, but no detail: a loss of pixels would blur it.
+        On warped and mirrored pixels the residual may change the light, but no detail: a loss of pixels would blur it;
+        and of both halves alike, else what was filled is told by its light, but for one tone that falls from a side.
         """
         mirrored, mirrored_known = warped.flip(-1), known.flip(-1)
         both = known + (1 - known) * mirrored_known
@@ -93,8 +103,15 @@ class Generator(nn.Module):
         base = known * warped + (1 - known) * fill
         inputs = torch.cat([base, known, mirrored, mirrored_known, mesh], 1)
         residual = run_folded(self.inpainter, inputs, self.config.unshuffle)
-        light = F.interpolate(F.avg_pool2d(residual, LIGHT), residual.shape[2:], mode="bilinear", align_corners=False)
+        alike, opposite = (residual + residual.flip(-1)) / 2, (residual - residual.flip(-1)) / 2
+        light = _coarse(alike, residual.shape[-1] // LIGHT) + _coarse(opposite, 2)
         return base + light + (1 - both) * (residual - light)
+
+
+def _coarse(image: Tensor, cells: int) -> Tensor:
+    """What the means of cells x cells parts of a picture make of it."""
+    means = F.adaptive_avg_pool2d(image, cells)
+    return F.interpolate(means, image.shape[2:], mode="bilinear", align_corners=False)
 
 
 def _mesh_like(image: Tensor) -> Tensor:
