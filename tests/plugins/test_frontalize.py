@@ -17,6 +17,8 @@ from deform_frontalize.face_crop import Square, crop
 from deform_frontalize.frontalizer import Frontalizer
 from deform_frontalize.native import enlarge
 from deform_frontalize.networks import Frontalized, soft_warp
+from deform_frontalize.recipe import FrontalizeRecipe
+from deformcli.warp import mesh_grid
 
 BUNDLED = Path(deform_frontalize.__file__).parent / "weights" / "frontalize-128.safetensors"
 
@@ -67,6 +69,30 @@ def test_soft_warp_by_hand(tiny_config):
     assert torch.allclose(warped[..., 3:13], image[..., 1:11], atol=1e-3)
     visible, _ = soft_warp(image, flow, seen.fill_(20), config)
     assert torch.allclose(visible[..., 13:22], image[..., 11:20], atol=1e-3)
+
+
+def test_a_mirrored_face_gets_the_mirrored_flow(photo):
+    frontalizer = Frontalizer.from_weights(BUNDLED, torch.device("cpu"))
+    face = torch.from_numpy(crop(photo, Square(222, 112, 320), 128)).permute(2, 0, 1)[None] / 127.5 - 1
+    made, mirrored = frontalizer(face), frontalizer(face.flip(-1))
+    opposite = torch.tensor([-1.0, 1.0]).view(2, 1, 1)
+    torch.testing.assert_close(mirrored.flow.flip(-1) * opposite, made.flow, atol=1e-3, rtol=0)
+    torch.testing.assert_close(mirrored.visibility.flip(-1), made.visibility, atol=1e-3, rtol=1e-3)
+
+
+def test_light_is_that_of_both_halves_but_for_what_falls_from_a_side(tiny_config):
+    generator = FrontalizeRecipe(tiny_config("frontalize", "best")).generator.eval()
+    torch.nn.init.normal_(generator.inpainter.head.weight)
+    image = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        made = generator(image)
+        known = torch.ones_like(made.known)
+        light = generator._compose(made.warped, known, mesh_grid(128, 128)) - made.warped
+    opposite = (light - light.flip(-1)) / 2
+    steps = opposite.diff(dim=-1)
+    assert opposite.abs().max() > 1e-3
+    assert ((steps >= -1e-5).all(-1) | (steps <= 1e-5).all(-1)).all(), "it rises or falls from one side to the other"
+    assert ((light.diff(dim=-1) > 1e-5).any(-1) & (light.diff(dim=-1) < -1e-5).any(-1)).any(), "the rest is free"
 
 
 # the photo's own resolution
