@@ -17,7 +17,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from deformcli.warp import native
+from deformcli.warp import cuda, native
 from deformcli.warp.fill import nearest_known_reference, pyramid_fill, smooth_fill_reference
 
 SIZES = {"K = 10 x batch 16 at 128": (160, 128, 128), "1 x 2048 x 2048": (1, 2048, 2048)}
@@ -57,7 +57,8 @@ def compare_nearest(title: str, shape: tuple[int, int, int], rounds: int) -> Non
     }
     if torch.cuda.is_available():
         there = present.cuda()
-        methods["on the GPU"] = lambda: nearest_known_reference(there)
+        methods["CUDA"] = lambda: cuda.nearest_known(there)
+        methods["reference on GPU"] = lambda: nearest_known_reference(there)
     compare(f"nearest, {title}", methods, rounds)
 
 

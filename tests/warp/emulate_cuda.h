@@ -51,4 +51,5 @@ extern "C" void emulate(const char* name, const unsigned* blocks, const unsigned
   gridDim = {blocks[0], blocks[1], blocks[2]};
   blockDim = {threads[0], threads[1], threads[2]};
   CASES(splat) CASES(normalise) CASES(splat_fixed) CASES(normalise_fixed) CASES(gather)
+  CASE(nearest_rows_u8) CASE(nearest_columns_u8)
 }

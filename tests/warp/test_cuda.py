@@ -11,10 +11,19 @@ import pytest
 import torch
 
 from deformcli.warp import cuda, forward, forward_warp, reference
+from deformcli.warp.fill import nearest_known, nearest_known_reference
 
 EPS = 1e-6
 CAPABILITIES = (75, 80, 90, 120)
-KERNELS = ("splat", "normalise", "splat_fixed", "normalise_fixed", "gather")
+KERNELS = [
+    *(
+        f"{name}_{t}"
+        for name in ("splat", "normalise", "splat_fixed", "normalise_fixed", "gather")
+        for t in ("f32", "f64")
+    ),
+    "nearest_rows_u8",
+    "nearest_columns_u8",
+]
 COMPILER = shutil.which(os.environ.get("CXX", "c++"))
 
 try:
@@ -34,11 +43,11 @@ needs_gpu = pytest.mark.skipif(not GPU, reason=NO_GPU)
 def test_compiles_without_spills(capability):
     binary, log = cuda.compile_source(cuda.SOURCE.read_bytes(), capability, "--ptxas-options=-v")
     assert binary.startswith(b"\x7fELF")
-    for kernel in (f"{name}_{suffix}" for name in KERNELS for suffix in ("f32", "f64")):
+    for kernel in KERNELS:
         assert f".text.{kernel}\0".encode() in binary
         assert kernel in log
     unspilled = "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads"
-    assert log.count("bytes spill stores") == log.count(unspilled) == 2 * len(KERNELS)
+    assert log.count("bytes spill stores") == log.count(unspilled) == len(KERNELS)
 
 
 @needs_nvrtc
@@ -210,7 +219,21 @@ def test_fixed_point_holds_all_pixels_in_one_cell(emulated):
     torch.testing.assert_close(float(warped[0, 0, 30, 30]), 1e6)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 9, 40), (3, 33, 7), (1, 1, 70), (0, 3, 4)])
+@pytest.mark.parametrize("density", [0.0, 0.01, 0.1, 0.6])
+def test_emulated_nearest_known_is_the_reference(emulated, shape, density):
+    present = torch.rand(shape, generator=torch.Generator().manual_seed(0)) < density
+    assert torch.equal(cuda.nearest_known(present), nearest_known_reference(present))
+    assert emulated == (["nearest_rows_u8", "nearest_columns_u8"] if shape[0] else [])
+
+
 # On a device.
+
+
+@needs_gpu
+def test_nearest_known_on_the_device():
+    known = (torch.rand(4, 1, 300, 500) < 0.01).float()
+    assert torch.equal(nearest_known(known.cuda()).cpu(), nearest_known(known))
 
 
 @needs_gpu

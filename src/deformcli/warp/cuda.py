@@ -1,7 +1,7 @@
-"""The forward warp on the GPU (`csrc/forward_warp.cu`): compiled at first use by NVRTC, launched through the driver.
+"""Forward warp and nearest fill on the GPU (`csrc/forward_warp.cu`): compiled by NVRTC, launched through the driver.
 
-NVRTC comes with torch's CUDA build, so neither nvcc nor a host compiler is needed. What it compiled is kept in the
-user's cache. Under CUDA graphs, the first call must lie before the capture.
+NVRTC comes with torch's CUDA build, so neither nvcc nor a host compiler is needed. It compiles at first use, and
+keeps the result in the user's cache. Under CUDA graphs, the first call must lie before the capture.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BLOCK = (32, 8, 1)
 MOST_BLOCKS = 65535  # in y and z; the kernels walk on in strides
 
 _REALS = {torch.float32: ctypes.c_float, torch.float64: ctypes.c_double}
-_SUFFIXES = {torch.float32: "f32", torch.float64: "f64"}
+_SUFFIXES = {torch.float32: "f32", torch.float64: "f64", torch.uint8: "u8"}
 
 
 class Shape(ctypes.Structure):
@@ -109,19 +109,32 @@ def _gradient_type(real: type) -> type[ctypes.Structure]:
     return type("Gradient", (ctypes.Structure,), {"_fields_": fields})
 
 
+def nearest_known(present: Tensor) -> Tensor:
+    """Index (N, H, W) into H * W of the nearest pixel that is `present` (N, H, W); the contract is in `fill.py`."""
+    known = present[:, None].byte().contiguous()
+    rows, index = (
+        present.new_empty(present.shape, dtype=torch.int32),
+        present.new_empty(present.shape, dtype=torch.int64),
+    )
+    shape = _shape(known, known)
+    _launch("nearest_rows", known[:, :, :1], len(known), known, rows, shape)
+    _launch("nearest_columns", known, len(known), rows, index, shape)
+    return index
+
+
 def _shape(image: Tensor, flow: Tensor) -> Shape:
     return Shape(len(flow), *image.shape)
 
 
-def _launch(name: str, flow: Tensor, batch: int, *arguments: Any) -> None:
-    """Run a kernel on the current stream, with a thread for each pixel of `batch` pictures of the flow's size."""
-    h, w = flow.shape[2:]
+def _launch(name: str, like: Tensor, batch: int, *arguments: Any) -> None:
+    """Run a kernel on the current stream: of the dtype and size of `like`, with a thread for each pixel of `batch`."""
+    h, w = like.shape[2:]
     blocks = (-(-w // BLOCK[0]), min(-(-h // BLOCK[1]), MOST_BLOCKS), min(batch, MOST_BLOCKS))
     if 0 in blocks:
         return
     values = [ctypes.c_void_p(a.data_ptr()) if isinstance(a, Tensor) else a for a in arguments]
     pointers = (ctypes.c_void_p * len(values))(*[ctypes.addressof(value) for value in values])
-    _submit(f"{name}_{_SUFFIXES[flow.dtype]}", flow.device, blocks, pointers)
+    _submit(f"{name}_{_SUFFIXES[like.dtype]}", like.device, blocks, pointers)
 
 
 def _submit(name: str, device: torch.device, blocks: tuple[int, int, int], arguments: ctypes.Array) -> None:

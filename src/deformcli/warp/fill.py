@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import native
+from . import cuda, native
 
 
 @torch.library.custom_op("deform::nearest_known", mutates_args=())
@@ -16,9 +16,9 @@ def nearest_known(known: Tensor) -> Tensor:
     Exact. Ties go to the upper, then the left candidate. A picture without any known pixel keeps its own index.
     """
     present = known[:, 0] > 0
-    if known.device.type == "cpu" and native.available()[0]:
-        return native.nearest_known(present)
-    return nearest_known_reference(present)
+    module = {"cpu": native, "cuda": cuda}.get(known.device.type)
+    find = module.nearest_known if module and module.available()[0] else nearest_known_reference
+    return find(present)
 
 
 @nearest_known.register_fake

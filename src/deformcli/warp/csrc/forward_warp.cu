@@ -1,5 +1,5 @@
-// The forward warp and its gradient on the GPU; `reference.py` is the arbiter of what it computes, `cuda.py` launches it.
-// Compiled by NVRTC: no headers.
+// The forward warp, its gradient, and the nearest known pixel on the GPU; `reference.py` and `fill.py` are the arbiters of
+// what they compute, `cuda.py` launches them. Compiled by NVRTC: no headers.
 //
 // Forward, channels and coverage of a target pixel lie side by side, in quads of four: (batch, quads, height * width, 4).
 // One thread per source pixel adds to the four cells around its target, then one per target pixel divides. Backward is
@@ -232,3 +232,46 @@ struct Gradient {
 
 DEFINE_ENTRY_POINTS(float, f32)
 DEFINE_ENTRY_POINTS(double, f64)
+
+// The nearest known pixel, in whole numbers, so that ties are seen: they go to the upper row, then to the left column.
+
+constexpr int NONE = -1;
+
+// Per pixel the nearest known row of its column, or NONE. A thread sweeps a column, down and up.
+extern "C" __global__ void nearest_rows_u8(const unsigned char* known, int* rows, Shape shape) {
+  const Index plane = shape.plane();
+  const int height = shape.height, width = shape.width;
+  shape.height = 1;
+  for_each_pixel(shape.batch, shape, [&](Index n, int, int column) {
+    const unsigned char* source = known + n * plane + column;
+    int *row = rows + n * plane + column, nearest = NONE;
+    for (int y = 0; y < height; ++y) row[Index(y) * width] = nearest = source[Index(y) * width] ? y : nearest;
+    for (int y = height - 1; y >= 0; --y) {
+      const int above = row[Index(y) * width];
+      if (above == y) nearest = y;
+      else if (nearest != NONE && (above == NONE || nearest - y < y - above)) row[Index(y) * width] = nearest;
+    }
+  });
+}
+
+// Looks left and right until no column can be nearer.
+extern "C" __global__ void nearest_columns_u8(const int* rows, Index* index, Shape shape) {
+  for_each_pixel(shape.batch, shape, [&](Index n, int y, int x) {
+    const Index first = (n * shape.height + y) * shape.width;
+    const auto distance = [&](int column) {
+      const Index rise = rows[first + column] - y, run = column - x;
+      return rows[first + column] == NONE ? ~0ull : (unsigned long long)(rise * rise + run * run);
+    };
+    int nearest = x;
+    auto best = distance(x);
+    for (int reach = 1; reach < shape.width && (unsigned long long)reach * reach <= best; ++reach) {
+      for (int column : {x - reach, x + reach}) {
+        if (column < 0 || column >= shape.width) continue;
+        const auto other = distance(column);
+        if (other < best || (other == best && column < nearest)) best = other, nearest = column;
+      }
+    }
+    const int row = rows[first + nearest];
+    index[first + x] = best == ~0ull ? Index(y) * shape.width + x : Index(row) * shape.width + nearest;
+  });
+}
