@@ -88,13 +88,13 @@ def make_flows(n: int, size: int) -> dict[str, Tensor]:
     }
 
 
-def peers(device: str) -> dict[str, tuple[Warp, bool]]:
-    """What to compare with on a device, and whether it has a backward."""
-    found: dict[str, tuple[Warp, bool]] = {"scatter": (scatter_add_warp, True), "grid": (grid_sample, True)}
+def peers(device: str) -> dict[str, Warp]:
+    """What to compare with on a device."""
+    found: dict[str, Warp] = {"scatter": scatter_add_warp, "grid": grid_sample}
     if device == "cuda":
         from triton_warp import triton_warp
 
-        found |= {"compiled": (torch.compile(scatter_add_warp), True), "triton": (triton_warp, False)}
+        found |= {"compiled": torch.compile(scatter_add_warp), "triton": triton_warp}
     return found
 
 
@@ -166,8 +166,7 @@ def row(size: tuple[int, int, int], name: str, flow: Tensor, bandwidth: float, c
     image, finite = torch.randn(images, 3, side, side, device=clock.device), flow.nan_to_num(2.0 * side)
     cells = [f"{n} of {images}, {side}", name]
     for part, floor_bytes in ((forward, 36), (forward_and_backward, 88)):
-        others = [warp for warp, has_backward in peers(clock.device).values() if has_backward or part is forward]
-        runs = part(forward_warp, image, flow), *(part(warp, image, finite) for warp in others)
+        runs = part(forward_warp, image, flow), *(part(warp, image, finite) for warp in peers(clock.device).values())
         own, *theirs = clock.medians(*runs)
         share = floor_bytes * n * side**2 / bandwidth / own
         cells += [f"{own * 1e3:.3f} ms", *(f"{other / own:.1f} x" for other in theirs), f"{share:.0%}"]
@@ -180,8 +179,7 @@ def table_line(cells: list[str]) -> str:
 
 def table_head(device: str) -> list[str]:
     every = peers(device)
-    both = [name for name, (_, has_backward) in every.items() if has_backward]
-    names = ["flows, size", "flow", "forward", *every, "of floor", "and back", *both, "of floor"]
+    names = ["flows, size", "flow", "forward", *every, "of floor", "and back", *every, "of floor"]
     return [table_line(names), table_line(["---:"] * len(names))]
 
 

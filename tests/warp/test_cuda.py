@@ -4,6 +4,7 @@ import ctypes
 import os
 import shutil
 import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -225,6 +226,33 @@ def test_emulated_nearest_known_is_the_reference(emulated, shape, density):
     present = torch.rand(shape, generator=torch.Generator().manual_seed(0)) < density
     assert torch.equal(cuda.nearest_known(present), nearest_known_reference(present))
     assert emulated == (["nearest_rows_u8", "nearest_columns_u8"] if shape[0] else [])
+
+
+# The benchmark's peer, in Triton's interpreter.
+
+PEER = """
+import torch
+from triton_warp import triton_warp
+from deformcli.warp import forward_warp
+
+for images in (3, 1):
+    image, flow = torch.randn(images, 2, 9, 14), torch.randn(3, 2, 9, 14) * 2
+    image.requires_grad_(), flow.requires_grad_()
+    for weights in (torch.randn(3, 2, 9, 14), torch.zeros(3, 2, 9, 14)):
+        found = []
+        for warp in (triton_warp, forward_warp):
+            warped, coverage = warp(image, flow)
+            loss = (warped * weights).sum() + coverage.square().sum()
+            found.append((warped, coverage, *torch.autograd.grad(loss, (image, flow))))
+        torch.testing.assert_close(*found, atol=1e-3, rtol=1e-3)
+"""
+
+
+def test_the_benchmarks_triton_kernels_compute_the_same():
+    pytest.importorskip("triton")
+    benchmarks = Path(__file__).parents[2] / "benchmarks"
+    environment = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": str(benchmarks)}
+    subprocess.run([sys.executable, "-c", PEER], env=environment, check=True)
 
 
 # On a device.
