@@ -184,6 +184,14 @@ def test_emulated_kernels_are_the_reference(emulated, deterministic, kind, make_
     assert all(("fixed" in name) == deterministic for name in emulated if "gather" not in name)
 
 
+def test_kernels_are_tried_out_before_use(emulated, monkeypatch):
+    cuda._try_out.__wrapped__(torch.device("cpu"))
+    assert emulated == ["splat_f32", "normalise_f32", "gather_f32"]
+    monkeypatch.setattr(cuda, "_submit", lambda *launch: None)
+    with pytest.raises(RuntimeError, match="something else than the reference"):
+        cuda._try_out.__wrapped__(torch.device("cpu"))
+
+
 def test_emulated_strange_colors_reach_only_cells_of_weight(emulated, deterministic):
     image, flow = torch.ones(1, 3, 4, 5), torch.zeros(1, 2, 4, 5)
     image[0, 1, 1, 2], image[0, 2, 3, 3] = float("nan"), float("-inf")

@@ -20,6 +20,7 @@ import torch
 from platformdirs import user_cache_path
 from torch import Tensor
 
+from . import reference
 from .reference import BOTH, Needed, Pair, only_needed
 
 SOURCE = Path(__file__).with_name("csrc") / "forward_warp.cu"
@@ -49,9 +50,23 @@ def available() -> tuple[bool, str]:
         return False, "torch sees no CUDA device"
     try:
         _function("splat_f32", torch.cuda.current_device())
+        _try_out(torch.device("cuda", torch.cuda.current_device()))
     except (OSError, RuntimeError) as error:
         return False, str(error)
     return True, torch.cuda.get_device_name()
+
+
+@cache
+def _try_out(device: torch.device) -> None:
+    """Raises RuntimeError unless a small warp and its gradient are the reference's."""
+    flow = torch.linspace(-3, 3, 128, device=device).view(1, 2, 8, 8)
+    inputs, grads = (flow, flow), (flow, flow[:, :1])
+    outputs, expected = forward_warp(*inputs, 1e-6), reference.forward_warp(*inputs, 1e-6)
+    gradients = forward_warp_backward(grads, inputs, outputs, 1e-6)
+    expected_gradients = reference.forward_warp_backward(grads, inputs, expected, 1e-6)
+    for found, right in zip((*outputs, *gradients), (*expected, *expected_gradients), strict=True):
+        if not torch.allclose(found, right, rtol=1e-3, atol=1e-3):
+            raise RuntimeError("the kernels compute something else than the reference")
 
 
 def forward_warp(image: Tensor, flow: Tensor, eps: float) -> Pair:
