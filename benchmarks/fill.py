@@ -17,8 +17,8 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from deformcli.warp import cuda, native
-from deformcli.warp.fill import nearest_known_reference, pyramid_fill, smooth_fill_reference
+from deformcli.warp import cuda, native, reference
+from deformcli.warp.fill import pyramid_fill, smooth_fill_reference
 
 SIZES = {"K = 10 x batch 16 at 128": (160, 128, 128), "1 x 2048 x 2048": (1, 2048, 2048)}
 SMOOTH_SIZES = {"16 at 128": (16, 128, 128), "1 x 512 x 512": (1, 512, 512)}
@@ -52,13 +52,13 @@ def compare_nearest(title: str, shape: tuple[int, int, int], rounds: int) -> Non
     present = torch.rand(shape, generator=torch.Generator().manual_seed(0)) < 0.8
     methods: dict[str, Callable[[], object]] = {
         "native": lambda: native.nearest_known(present),
-        "torch reference": lambda: nearest_known_reference(present),
+        "torch reference": lambda: reference.nearest_known(present),
         "scipy": lambda: scipy_nearest(present),
     }
     if torch.cuda.is_available():
         there = present.cuda()
         methods["CUDA"] = lambda: cuda.nearest_known(there)
-        methods["reference on GPU"] = lambda: nearest_known_reference(there)
+        methods["reference on GPU"] = lambda: reference.nearest_known(there)
     compare(f"nearest, {title}", methods, rounds)
 
 

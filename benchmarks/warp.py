@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deformcli.warp import forward_warp
+from deformcli.warp import forward_warp, mesh_grid
 from deformcli.warp.forward import IMPLEMENTATIONS
 
 SIZES = {  # flows, images, height = width
@@ -59,15 +59,14 @@ def scatter_add_warp(image: Tensor, flow: Tensor, eps: float = 1e-6) -> tuple[Te
 def grid_sample(image: Tensor, flow: Tensor) -> tuple[Tensor]:
     """torch's own gather through the same field, as a measure of what a kernel of this size costs."""
     n, _, h, w = flow.shape
-    grid = cached_mesh(h, w, flow.device) + flow.movedim(1, -1) / torch.tensor([w / 2, h / 2], device=flow.device)
-    return (F.grid_sample(image.expand(n, -1, -1, -1), grid, align_corners=False),)
+    mesh = cached_mesh(h, w, device=flow.device).movedim(
+        1, -1
+    )  # where the pixels are: its own cost is not grid_sample's
+    grid = mesh + flow.movedim(1, -1) / torch.tensor([(w - 1) / 2, (h - 1) / 2], device=flow.device)
+    return (F.grid_sample(image.expand(n, -1, -1, -1), grid, align_corners=True),)
 
 
-@cache
-def cached_mesh(height: int, width: int, device: torch.device) -> Tensor:
-    """Where each pixel is, (1, H, W, 2), as grid_sample counts; without it every sample would come from the middle."""
-    x, y = ((torch.arange(side, device=device) + 0.5) * 2 / side - 1 for side in (width, height))
-    return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)[None]
+cached_mesh = cache(mesh_grid)
 
 
 def make_flows(n: int, size: int) -> dict[str, Tensor]:

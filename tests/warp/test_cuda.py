@@ -12,19 +12,12 @@ import pytest
 import torch
 
 from deformcli.warp import cuda, forward, forward_warp, reference
-from deformcli.warp.fill import nearest_known, nearest_known_reference
+from deformcli.warp.fill import nearest_known
 
 EPS = 1e-6
 CAPABILITIES = (75, 80, 90, 120)
-KERNELS = [
-    *(
-        f"{name}_{t}"
-        for name in ("splat", "normalise", "splat_fixed", "normalise_fixed", "gather")
-        for t in ("f32", "f64")
-    ),
-    "nearest_rows_u8",
-    "nearest_columns_u8",
-]
+WARPS = ("splat", "normalise", "splat_fixed", "normalise_fixed", "gather")
+KERNELS = [*(f"{name}_{t}" for name in WARPS for t in ("f32", "f64")), "nearest_rows_u8", "nearest_columns_u8"]
 COMPILER = shutil.which(os.environ.get("CXX", "c++"))
 
 try:
@@ -106,16 +99,16 @@ def test_without_nvrtc_one_warning_and_the_reference(monkeypatch):
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 7)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     cuda._nvrtc.cache_clear()
-    forward._best.cache_clear()
+    forward.best_implementation.cache_clear()
     try:
         with pytest.warns(UserWarning, match="without its CUDA kernels, slower: NVRTC is missing"):
-            assert forward._best("cuda") is reference
+            assert forward.best_implementation("cuda") is reference
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert forward._best("cuda") is reference
+            assert forward.best_implementation("cuda") is reference
     finally:
         cuda._nvrtc.cache_clear()
-        forward._best.cache_clear()
+        forward.best_implementation.cache_clear()
 
 
 def test_a_cpu_tensor_is_refused():
@@ -232,7 +225,7 @@ def test_fixed_point_holds_all_pixels_in_one_cell(emulated):
 @pytest.mark.parametrize("density", [0.0, 0.01, 0.1, 0.6])
 def test_emulated_nearest_known_is_the_reference(emulated, shape, density):
     present = torch.rand(shape, generator=torch.Generator().manual_seed(0)) < density
-    assert torch.equal(cuda.nearest_known(present), nearest_known_reference(present))
+    assert torch.equal(cuda.nearest_known(present), reference.nearest_known(present))
     assert emulated == (["nearest_rows_u8", "nearest_columns_u8"] if shape[0] else [])
 
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 from skimage.restoration import inpaint_biharmonic
 
-from deformcli.warp import native, nearest_fill, smooth_fill
-from deformcli.warp.fill import nearest_known, nearest_known_reference, pyramid_fill, smooth_fill_reference
+from deformcli.warp import native, nearest_fill, reference, smooth_fill
+from deformcli.warp.fill import nearest_known, pyramid_fill, smooth_fill_reference
 
 
 def distances(index: torch.Tensor, h: int, w: int) -> torch.Tensor:
@@ -18,7 +18,7 @@ def distances(index: torch.Tensor, h: int, w: int) -> torch.Tensor:
     return (index // w - y).square() + (index % w - x).square()
 
 
-IMPLEMENTATIONS = {"reference": nearest_known_reference}
+IMPLEMENTATIONS = {"reference": reference.nearest_known}
 if native.available()[0]:
     IMPLEMENTATIONS["native"] = native.nearest_known
 
@@ -60,7 +60,7 @@ def test_both_break_ties_alike_with_any_number_of_threads(shape, density, seed, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(native, "_threads", lambda pixels: threads)
         found = native.nearest_known(present)
-    assert torch.equal(found, nearest_known_reference(present))
+    assert torch.equal(found, reference.nearest_known(present))
 
 
 def test_nearest_known_is_an_operator():

@@ -291,16 +291,16 @@ def test_the_default_is_the_devices_best(monkeypatch):
     from deformcli.warp import forward, native
 
     best = "native" if native.available()[0] else "reference"
-    assert forward._best("cpu") is IMPLEMENTATIONS[best]
-    forward._best.cache_clear()
+    assert forward.best_implementation("cpu") is IMPLEMENTATIONS[best]
+    forward.best_implementation.cache_clear()
     monkeypatch.setattr(native, "available", lambda: (False, "no compiler"))
     try:
-        assert forward._best("cpu") is reference
+        assert forward.best_implementation("cpu") is reference
         assert torch.isfinite(forward_warp(IMAGE, FLOW)[0]).all()
         with pytest.raises(RuntimeError, match="impl: 'native' is not available: no compiler"):
             forward_warp(IMAGE, FLOW, impl="native")
     finally:
-        forward._best.cache_clear()
+        forward.best_implementation.cache_clear()
 
 
 def test_meta_tensors_give_shapes_alone():

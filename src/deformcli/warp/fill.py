@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import cuda, native
+from . import native
+from .forward import best_implementation
 
 
 @torch.library.custom_op("deform::nearest_known", mutates_args=())
@@ -15,39 +16,12 @@ def nearest_known(known: Tensor) -> Tensor:
 
     Exact. Ties go to the upper, then the left candidate. A picture without any known pixel keeps its own index.
     """
-    present = known[:, 0] > 0
-    module = {"cpu": native, "cuda": cuda}.get(known.device.type)
-    find = module.nearest_known if module and module.available()[0] else nearest_known_reference
-    return find(present)
+    return best_implementation(known.device.type).nearest_known(known[:, 0] > 0)
 
 
 @nearest_known.register_fake
 def _(known: Tensor) -> Tensor:
     return known.new_empty((known.shape[0], *known.shape[2:]), dtype=torch.int64)
-
-
-def nearest_known_reference(present: Tensor) -> Tensor:
-    """The same of `present` (N, H, W), on any device: the nearest row in each column, then ever farther columns."""
-    h, w = present.shape[1:]
-    row, column = torch.arange(h, device=present.device)[:, None], torch.arange(w, device=present.device)
-    far = 4 * (h + w)
-    above = torch.where(present, row, -far).cummax(1).values  # (N, H, W) last known row at or above
-    below = torch.where(present, row, far).flip(1).cummin(1).values.flip(1)
-    nearest_row = torch.where(row - above <= below - row, above, below)
-    vertical = (nearest_row - row).clamp(-far, far).square()
-
-    possible = present.flatten(1).any(1)[:, None, None]
-    best, nearest_column, reach = vertical.where(possible, 0), column.expand_as(vertical).clone(), 1
-    while reach < w and bool((best >= reach**2).any()):
-        left, right = slice(None, -reach), slice(reach, None)
-        for here, there, nearer in ((left, right, torch.lt), (right, left, torch.le)):  # leftmost wins ties
-            distance = vertical[..., there] + reach**2
-            better = nearer(distance, best[..., here])
-            best[..., here] = torch.where(better, distance, best[..., here])
-            nearest_column[..., here] = torch.where(better, column[there], nearest_column[..., here])
-        reach += 1
-    index = nearest_row.gather(2, nearest_column) * w + nearest_column
-    return torch.where(possible, index, row * w + column)
 
 
 def nearest_fill(image: Tensor, known: Tensor) -> Tensor:

@@ -154,3 +154,30 @@ def backward_warp_backward(
         grad_flow += torch.stack([pull * weight_dx, pull * weight_dy], 1)
     grad_image = _sum_to_batch(grad_source[..., :-1].unflatten(2, (h, w)), image.shape[0])
     return grad_image.to(image.dtype), grad_flow.unflatten(2, (h, w))
+
+
+def nearest_known(present: Tensor) -> Tensor:
+    """Index (N, H, W) into H * W of the nearest pixel that is `present` (N, H, W); the contract is in `fill.py`.
+
+    The nearest row in each column, then ever farther columns.
+    """
+    h, w = present.shape[1:]
+    row, column = torch.arange(h, device=present.device)[:, None], torch.arange(w, device=present.device)
+    far = 4 * (h + w)
+    above = torch.where(present, row, -far).cummax(1).values  # (N, H, W) last known row at or above
+    below = torch.where(present, row, far).flip(1).cummin(1).values.flip(1)
+    nearest_row = torch.where(row - above <= below - row, above, below)
+    vertical = (nearest_row - row).clamp(-far, far).square()
+
+    possible = present.flatten(1).any(1)[:, None, None]
+    best, nearest_column, reach = vertical.where(possible, 0), column.expand_as(vertical).clone(), 1
+    while reach < w and bool((best >= reach**2).any()):
+        left, right = slice(None, -reach), slice(reach, None)
+        for here, there, nearer in ((left, right, torch.lt), (right, left, torch.le)):  # leftmost wins ties
+            distance = vertical[..., there] + reach**2
+            better = nearer(distance, best[..., here])
+            best[..., here] = torch.where(better, distance, best[..., here])
+            nearest_column[..., here] = torch.where(better, column[there], nearest_column[..., here])
+        reach += 1
+    index = nearest_row.gather(2, nearest_column) * w + nearest_column
+    return torch.where(possible, index, row * w + column)

@@ -1,5 +1,5 @@
-// The forward warp, its gradient, and the nearest known pixel on the GPU; `reference.py` and `fill.py` are the arbiters of
-// what they compute, `cuda.py` launches them. Compiled by NVRTC: no headers.
+// The forward warp, its gradient, and the nearest known pixel on the GPU; `reference.py` is the arbiter of what they
+// compute, `cuda.py` launches them. Compiled by NVRTC: no headers.
 //
 // Forward, channels and coverage of a target pixel lie side by side, in quads of four: (batch, quads, height * width, 4).
 // One thread per source pixel adds to the four cells around its target, then one per target pixel divides. Backward is

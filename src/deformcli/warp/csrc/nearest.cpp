@@ -1,4 +1,4 @@
-// The nearest known pixel of every pixel, exactly, in time linear in the pixels; `nearest_known` in `fill.py` is the arbiter.
+// The nearest known pixel of every pixel, exactly, in time linear in the pixels; `nearest_known` in `reference.py` is the arbiter.
 //
 // First the nearest known row in each column, by a sweep down and one up. Then, row by row, the lower envelope of the
 // parabolas (x - column)^2 + vertical^2 (Meijster et al. 2000, Felzenszwalb and Huttenlocher 2012), in whole numbers, so that
