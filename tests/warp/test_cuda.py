@@ -236,13 +236,14 @@ import torch
 from triton_warp import triton_warp
 from deformcli.warp import forward_warp
 
+torch.manual_seed(0)
 for images in (3, 1):
     image, flow = torch.randn(images, 2, 9, 14), torch.randn(3, 2, 9, 14) * 2
     image.requires_grad_(), flow.requires_grad_()
     for weights in (torch.randn(3, 2, 9, 14), torch.zeros(3, 2, 9, 14)):
         found = []
         for warp in (triton_warp, forward_warp):
-            warped, coverage = warp(image, flow)
+            warped, coverage = warp(image, flow, eps=0.1)  # a cell barely covered must not make rounding large
             loss = (warped * weights).sum() + coverage.square().sum()
             found.append((warped, coverage, *torch.autograd.grad(loss, (image, flow))))
         torch.testing.assert_close(*found, atol=1e-3, rtol=1e-3)
