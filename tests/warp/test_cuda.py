@@ -16,7 +16,7 @@ from deformcli.warp.fill import nearest_known
 
 EPS = 1e-6
 CAPABILITIES = (75, 80, 90, 120)
-WARPS = ("splat", "normalise", "splat_fixed", "normalise_fixed", "gather")
+WARPS = ("reach", "forward", "splat_fixed", "normalise_fixed", "gather")
 KERNELS = [*(f"{name}_{t}" for name in WARPS for t in ("f32", "f64")), "nearest_rows_u8", "nearest_columns_u8"]
 COMPILER = shutil.which(os.environ.get("CXX", "c++"))
 
@@ -54,7 +54,7 @@ def test_hopper_adds_whole_cells(capability, whole):
 @needs_nvrtc
 def test_a_device_newer_than_nvrtc_gets_ptx():
     ptx, _ = cuda.compile_source(cuda.SOURCE.read_bytes(), 9999)
-    assert b".visible .entry splat_f32" in ptx
+    assert b".visible .entry forward_f32" in ptx
 
 
 @needs_nvrtc
@@ -140,6 +140,7 @@ def emulated(emulation, monkeypatch) -> list[str]:
         emulation.emulate(name.encode(), (ctypes.c_uint * 3)(*blocks), (ctypes.c_uint * 3)(*cuda.BLOCK), arguments)
 
     monkeypatch.setattr(cuda, "_submit", submit)
+    monkeypatch.setattr(cuda, "_resident_blocks", lambda device: 3)
     return launched
 
 
@@ -179,7 +180,7 @@ def test_emulated_kernels_are_the_reference(emulated, deterministic, kind, make_
 
 def test_kernels_are_tried_out_before_use(emulated, monkeypatch):
     cuda._try_out.__wrapped__(torch.device("cpu"))
-    assert emulated == ["splat_f32", "normalise_f32", "gather_f32"]
+    assert emulated == ["reach_f32", "forward_f32", "gather_f32"]
     monkeypatch.setattr(cuda, "_submit", lambda *launch: None)
     with pytest.raises(RuntimeError, match="something else than the reference"):
         cuda._try_out.__wrapped__(torch.device("cpu"))
@@ -192,6 +193,27 @@ def test_emulated_strange_colors_reach_only_cells_of_weight(emulated, determinis
     assert torch.equal(warped.isnan(), image.isnan()) and torch.equal(warped.isinf(), image.isinf())
     torch.testing.assert_close(coverage, torch.ones(1, 1, 4, 5))
     torch.testing.assert_close(warped[:, 0], torch.ones(1, 4, 5))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [("smooth", (1, 200, 70)), ("smooth", (4, 60, 70)), ("smooth", (1, 60, 800)), ("rough", (1, 99, 70))],
+)
+def test_emulated_bands_wait_for_each_other(emulated, emulation, make_flow, seed, kind, shape):
+    """In any order of the warps; smooth flows keep the sums of some bands at a time, rough ones of all."""
+    emulation.seed(seed)
+    n, h, w = shape
+    image, flow = torch.randn(n, 3, h, w), make_flow(kind, n, h, w, torch.float32)
+    outputs = cuda.forward_warp(image, flow, 0.1)
+    torch.testing.assert_close(outputs, reference.forward_warp(image, flow, 0.1), atol=1e-5, rtol=1e-4)
+
+
+def test_emulated_neighbours_share_their_sums(emulated, emulation, make_flow):
+    emulation.added_numbers.restype = ctypes.c_long
+    before = emulation.added_numbers()
+    cuda.forward_warp(torch.randn(1, 3, 64, 64), make_flow("smooth", 1, 64, 64, torch.float32), EPS)
+    assert (emulation.added_numbers() - before) / 64**2 / 4 < 1.5  # cells a pixel adds to; it lands in four
 
 
 def test_emulated_half_images(emulated, make_flow):

@@ -27,6 +27,7 @@ SOURCE = Path(__file__).with_name("csrc") / "forward_warp.cu"
 OPTIONS = ("--std=c++17",)
 BLOCK = (32, 8, 1)
 MOST_BLOCKS = 65535  # in y and z; the kernels walk on in strides
+BAND = 8  # rows that `Forward` takes at a time
 
 _REALS = {torch.float32: ctypes.c_float, torch.float64: ctypes.c_double}
 _SUFFIXES = {torch.float32: "f32", torch.float64: "f64", torch.uint8: "u8"}
@@ -49,7 +50,7 @@ def available() -> tuple[bool, str]:
     if not torch.cuda.is_available():
         return False, "torch sees no CUDA device"
     try:
-        _function("splat_f32", torch.cuda.current_device())
+        _function("forward_f32", torch.cuda.current_device())
         _try_out(torch.device("cuda", torch.cuda.current_device()))
     except (OSError, RuntimeError) as error:
         return False, str(error)
@@ -80,11 +81,20 @@ def forward_warp(image: Tensor, flow: Tensor, eps: float) -> Pair:
 
 
 def _splat(image: Tensor, flow: Tensor, warped: Tensor, coverage: Tensor, eps: float) -> None:
-    n, _, h, w = flow.shape
-    shape = _shape(image, flow)
-    cells = flow.new_zeros((n, image.shape[1] // 4 + 1, h * w, 4))
-    _launch("splat", flow, n, image, flow, cells, shape)
-    _launch("normalise", flow, n, cells, warped, coverage, shape, _REALS[flow.dtype](eps))
+    n, channels, h, w = warped.shape
+    bands = n * -(-h // BAND)
+    cells = flow.new_empty((bands, channels // 4 + 1, BAND, w, 4))
+    progress = flow.new_zeros(2 + 2 * bands, dtype=torch.int32)
+    pointers = [tensor.data_ptr() for tensor in (image, flow, cells, warped, coverage, progress)]
+    forward = _struct(_REALS[flow.dtype], 6)((ctypes.c_void_p * 6)(*pointers), _shape(image, flow), eps)
+    _launch("reach", flow, _blocks(n, -(-h // BAND), w), flow, progress[1:], _shape(image, flow))
+    _launch("forward", flow, (_resident_blocks(flow.device) if flow.numel() else 0, 1, 1), forward)
+
+
+@cache
+def _resident_blocks(device: torch.device) -> int:
+    """As many as run at once (`__launch_bounds__`)."""
+    return 3 * torch.cuda.get_device_properties(device).multi_processor_count
 
 
 def _splat_in_order(image: Tensor, flow: Tensor, warped: Tensor, coverage: Tensor, eps: float) -> None:
@@ -93,8 +103,9 @@ def _splat_in_order(image: Tensor, flow: Tensor, warped: Tensor, coverage: Tenso
     shape, scale = _shape(image, flow), _fixed_point_scale(image)
     cells = flow.new_zeros((n, channels + 1, h * w), dtype=torch.int64)
     warped.zero_()
-    _launch("splat_fixed", flow, n, image, flow, cells, warped, scale, shape)
-    _launch("normalise_fixed", flow, n, cells, warped, coverage, scale, shape, _REALS[flow.dtype](eps))
+    blocks = _blocks(n, h, w)
+    _launch("splat_fixed", flow, blocks, image, flow, cells, warped, scale, shape)
+    _launch("normalise_fixed", flow, blocks, cells, warped, coverage, scale, shape, _REALS[flow.dtype](eps))
 
 
 def _fixed_point_scale(image: Tensor) -> Tensor:
@@ -112,16 +123,16 @@ def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float, 
     allocate = flow.new_empty if len(flow) else flow.new_zeros  # without flows nothing is written
     grad_image, grad_flow = allocate(image.shape), allocate(flow.shape)
     pointers = [tensor.data_ptr() for tensor in (*tensors, grad_image, grad_flow)]
-    gradient = _gradient_type(_REALS[flow.dtype])((ctypes.c_void_p * 8)(*pointers), _shape(image, flow), eps)
-    _launch("gather", flow, min(len(image), len(flow)), gradient)
+    gradient = _struct(_REALS[flow.dtype], 8)((ctypes.c_void_p * 8)(*pointers), _shape(image, flow), eps)
+    _launch("gather", flow, _blocks(min(len(image), len(flow)), *flow.shape[2:]), gradient)
     return only_needed((grad_image.to(image.dtype), grad_flow), needed)
 
 
 @cache
-def _gradient_type(real: type) -> type[ctypes.Structure]:
-    """`Gradient` of the kernels."""
-    fields = [("tensors", ctypes.c_void_p * 8), ("shape", Shape), ("eps", real)]
-    return type("Gradient", (ctypes.Structure,), {"_fields_": fields})
+def _struct(real: type, tensors: int) -> type[ctypes.Structure]:
+    """`Forward`, of six tensors, or `Gradient`, of eight, of the kernels."""
+    fields = [("tensors", ctypes.c_void_p * tensors), ("shape", Shape), ("eps", real)]
+    return type("Arguments", (ctypes.Structure,), {"_fields_": fields})
 
 
 def nearest_known(present: Tensor) -> Tensor:
@@ -132,8 +143,9 @@ def nearest_known(present: Tensor) -> Tensor:
         present.new_empty(present.shape, dtype=torch.int64),
     )
     shape = _shape(known, known)
-    _launch("nearest_rows", known[:, :, :1], len(known), known, rows, shape)
-    _launch("nearest_columns", known, len(known), rows, index, shape)
+    n, h, w = present.shape
+    _launch("nearest_rows", known, _blocks(n, min(h, 1), w), known, rows, shape)
+    _launch("nearest_columns", known, _blocks(n, h, w), rows, index, shape)
     return index
 
 
@@ -141,10 +153,13 @@ def _shape(image: Tensor, flow: Tensor) -> Shape:
     return Shape(len(flow), *image.shape)
 
 
-def _launch(name: str, like: Tensor, batch: int, *arguments: Any) -> None:
-    """Run a kernel on the current stream: of the dtype and size of `like`, with a thread for each pixel of `batch`."""
-    h, w = like.shape[2:]
-    blocks = (-(-w // BLOCK[0]), min(-(-h // BLOCK[1]), MOST_BLOCKS), min(batch, MOST_BLOCKS))
+def _blocks(batch: int, height: int, width: int) -> tuple[int, int, int]:
+    """With a thread for each pixel of `batch`."""
+    return -(-width // BLOCK[0]), min(-(-height // BLOCK[1]), MOST_BLOCKS), min(batch, MOST_BLOCKS)
+
+
+def _launch(name: str, like: Tensor, blocks: tuple[int, int, int], *arguments: Any) -> None:
+    """Run the kernel of the dtype of `like` on its device's current stream."""
     if 0 in blocks:
         return
     values = [ctypes.c_void_p(a.data_ptr()) if isinstance(a, Tensor) else a for a in arguments]

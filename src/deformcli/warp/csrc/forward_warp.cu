@@ -1,9 +1,11 @@
 // The forward warp, its gradient, and the nearest known pixel on the GPU; `reference.py` is the arbiter of what they
 // compute, `cuda.py` launches them. Compiled by NVRTC: no headers.
 //
-// Forward, channels and coverage of a target pixel lie side by side, in quads of four: (batch, quads, height * width, 4).
-// One thread per source pixel adds to the four cells around its target, then one per target pixel divides. Backward is
-// a pure gather without atomics. Blocks are 32 x 8 pixels, so a warp is a piece of a row.
+// Forward, a picture is cut into bands of eight rows and these into strips, which warps take one by one: they add the
+// strip's pixels to the sums of their target cells, and divide the sums of a strip that no pixel left can reach. So only
+// the bands in between have sums, in a ring that stays in the cache: memory sees what comes in and goes out, and the
+// flow once more, to learn how far pixels move up and down. The channels of a cell and its coverage lie side by side, in
+// quads of four. Backward is a pure gather without atomics.
 
 using Index = long long;
 
@@ -57,68 +59,223 @@ __device__ void for_each_pixel(Index batch, const Shape& shape, Visit visit) {
       visit(n, row, column);
 }
 
+// Four channels of a cell. The last quad ends with the coverage and zeros.
 template <class T>
-__device__ void add_quad(T* cell, const T* values, int lanes) {
-  for (int i = 0; i < lanes; ++i) atomicAdd(cell + i, values[i]);
+struct alignas(16) Quad {
+  T lanes[4];
+  __device__ Quad& operator+=(const Quad& other) {
+    for (int i = 0; i < 4; ++i) lanes[i] += other.lanes[i];
+    return *this;
+  }
+  // A colour of NaN or Inf must not reach a cell it has no weight in.
+  __device__ Quad times(T weight) const {
+    const bool real = weight > 0;
+    return {{real ? lanes[0] * weight : T(0), real ? lanes[1] * weight : T(0), real ? lanes[2] * weight : T(0),
+             real ? lanes[3] * weight : T(0)}};
+  }
+};
+
+template <class T>
+__device__ void add_to(Quad<T>* cell, const Quad<T>& sums, int used) {
+  for (int i = 0; i < 4; ++i)
+    if (i < used) atomicAdd(cell->lanes + i, sums.lanes[i]);
 }
 
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-__device__ void add_quad(float* cell, const float* values, int) {
-  asm volatile("red.global.add.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(cell), "f"(values[0]), "f"(values[1]),
-               "f"(values[2]), "f"(values[3])
+__device__ void add_to(Quad<float>* cell, const Quad<float>& sums, int) {
+  asm volatile("red.global.add.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(cell), "f"(sums.lanes[0]), "f"(sums.lanes[1]),
+               "f"(sums.lanes[2]), "f"(sums.lanes[3])
                : "memory");
 }
 #endif
 
-// Up to four of a source pixel's channels, then its coverage, then zeros.
-template <class T>
-__device__ void load_quad(T* values, const T* colors, int quad, const Shape& shape) {
-  for (int i = 0; i < 4; ++i) {
-    const int channel = 4 * quad + i;
-    values[i] = channel < shape.channels ? colors[channel * shape.plane()] : T(channel == shape.channels);
-  }
+#ifdef __CUDACC_RTC__
+__device__ int load_acquire(const int* address) {
+  int value;
+  asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(value) : "l"(address) : "memory");
+  return value;
 }
+#endif
+
+constexpr unsigned EVERY_LANE = 0xffffffff;
+constexpr int LANES = 32, BAND = 8, NOWHERE = -9;
 
 template <class T>
-__device__ void splat(const T* image, const T* flow, T* cells, Shape shape) {
-  const Index plane = shape.plane();
+__device__ Quad<T> from_lane_before(const Quad<T>& quad) {
+  Quad<T> before;
+  for (int i = 0; i < 4; ++i) before.lanes[i] = __shfl_up_sync(EVERY_LANE, quad.lanes[i], 1);
+  return before;
+}
+
+// How far up and down pixels move, in rows, at most: into `reach`.
+template <class T>
+__device__ void find_reach(const T* flow, int* reach, const Shape& shape) {
+  int most = 0;
   for_each_pixel(shape.batch, shape, [&](Index n, int row, int column) {
-    const Index at = Index(row) * shape.width + column;
-    const T* displacement = flow + 2 * n * plane + at;
-    const Landing<T> landing(displacement[0], displacement[plane], column, row, shape);
-    if (!landing.inside) return;
-    const T* colors = image + (shape.image_batch == 1 ? 0 : n) * shape.channels * plane + at;
-    for (int quad = 0; quad < shape.quads(); ++quad) {
-      T values[4];
-      load_quad(values, colors, quad, shape);
-      for (int corner = 0; corner < 4; ++corner) {
-        const T weight = landing.weight(corner);
-        const Index cell = landing.cell(corner, shape);
-        if (cell < 0 || !(weight > 0)) continue;  // 0 * NaN must not reach a cell
-        const T weighted[4] = {values[0] * weight, values[1] * weight, values[2] * weight, values[3] * weight};
-        const int lanes = min(4, shape.channels + 1 - 4 * quad);
-        add_quad(cells + ((n * shape.quads() + quad) * plane + cell) * 4, weighted, lanes);
+    const T dy = flow[(2 * n + 1) * shape.plane() + Index(row) * shape.width + column], to_y = T(row) + dy;
+    if (!(to_y > -1 && to_y < T(shape.height))) return;
+    const int down = int(floor(dy));
+    most = max(most, max(-down, down + 1));
+  });
+  for (int other = LANES / 2; other > 0; other /= 2) most = max(most, __shfl_down_sync(EVERY_LANE, most, other));
+  if (threadIdx.x == 0 && most > load_acquire(reach)) atomicMax(reach, most);
+}
+
+// Where sums are kept: `kept` bands at a time, of all pictures' `count`, each of `strips`; a pixel lands at most `reach`
+// bands up or down.
+struct Ring {
+  int strips, bands_of_picture, reach, kept;
+  Index count;
+
+  __device__ Ring(const Shape& shape, int reach_in_rows) {
+    strips = (shape.width + LANES - 1) / LANES;
+    bands_of_picture = (shape.height + BAND - 1) / BAND;
+    count = shape.batch * bands_of_picture;
+    reach = (reach_in_rows + BAND - 1) / BAND;
+    const Index busy = Index(gridDim.x) * blockDim.y / strips;  // bands that all warps work on
+    kept = int(min(count, 2 * Index(reach) + 2 + busy));
+  }
+};
+
+// `progress`: the next job, the reach in rows; per band, how many strips are added, and how many have cleared sums. They
+// begin as zeros. A job waits for earlier ones alone, so it does not matter how many warps run at once.
+template <class T>
+struct Forward {
+  const T *image, *flow;
+  Quad<T>* cells;
+  T *warped, *coverage;
+  int* progress;
+  Shape shape;
+  T eps;
+
+  __device__ void run() const {
+    const Ring ring(shape, progress[1]);
+    const Index jobs = (ring.kept + ring.count + ring.reach + 1) * ring.strips;
+    for (Index job = next_job(); job < jobs; job = next_job()) {
+      const Index step = job / ring.strips - ring.kept, done = step - ring.reach - 1;
+      const int column = int(job % ring.strips) * LANES + threadIdx.x;
+      if (step < 0) clear(ring, step + ring.kept, column);
+      if (step >= 0 && step < ring.count) splat(ring, step, column);
+      if (done >= 0) divide(ring, done, column);
+    }
+  }
+
+  __device__ int next_job() const {
+    const int job = threadIdx.x == 0 ? atomicAdd(progress, 1) : 0;
+    return __shfl_sync(EVERY_LANE, job, 0);
+  }
+  __device__ int* added(Index band) const { return progress + 2 + band; }
+  __device__ int* cleared(const Ring& ring, Index band) const { return progress + 2 + ring.count + band; }
+
+  // Until all strips within reach of a band are counted.
+  __device__ void wait(const Ring& ring, const int* counts, Index band) const {
+    const Index first = max(band - ring.reach, Index(0)), last = min(band + ring.reach, ring.count - 1);
+    for (Index other = first + threadIdx.x; other <= last; other += LANES)
+      while (load_acquire(counts + other) < ring.strips) continue;
+    __syncwarp();
+  }
+  __device__ void count_strip(int* count) const {
+    __syncwarp();
+    if (threadIdx.x > 0) return;
+    __threadfence();
+    atomicAdd(count, 1);
+  }
+
+  // A band's cells lie by quad, row and column.
+  __device__ Quad<T>* cell(int slot, int quad, int row, int column) const {
+    return cells + ((Index(slot) * shape.quads() + quad) * BAND + row % BAND) * shape.width + column;
+  }
+
+  __device__ void clear(const Ring& ring, Index band, int column) const {
+    for (int quad = 0; quad < shape.quads(); ++quad)
+      for (int row = 0; row < BAND; ++row)
+        if (column < shape.width) *cell(int(band), quad, row, column) = {};
+    count_strip(cleared(ring, band));
+  }
+
+  __device__ void divide(const Ring& ring, Index band, int column) const {
+    wait(ring, added(0), band);
+    const Index n = band / ring.bands_of_picture, plane = shape.plane();
+    const int top = int(band % ring.bands_of_picture) * BAND, slot = int(band % ring.kept);
+    for (int row = top; row < min(top + BAND, shape.height) && column < shape.width; ++row) {
+      const Index at = Index(row) * shape.width + column;
+      T weight = 0;
+      for (int quad = shape.quads() - 1; quad >= 0; --quad) {
+        const Quad<T> sums = *cell(slot, quad, row, column);
+        *cell(slot, quad, row, column) = {};
+        for (int i = 3; i >= 0; --i) {
+          const int channel = 4 * quad + i;
+          if (channel == shape.channels) coverage[n * plane + at] = weight = sums.lanes[i];
+          if (channel < shape.channels)
+            warped[(n * shape.channels + channel) * plane + at] = sums.lanes[i] / (weight + eps);
+        }
       }
     }
-  });
-}
+    if (band + ring.kept < ring.count) count_strip(cleared(ring, band + ring.kept));
+  }
 
-template <class T>
-__device__ void normalise(const T* cells, T* warped, T* coverage, Shape shape, T eps) {
-  const Index plane = shape.plane();
-  for_each_pixel(shape.batch, shape, [&](Index n, int row, int column) {
-    const Index at = Index(row) * shape.width + column;
-    const T* cell = cells + (n * shape.quads() * plane + at) * 4;
-    const T weight = cell[(shape.channels / 4) * plane * 4 + shape.channels % 4];
-    coverage[n * plane + at] = weight;
-    for (int channel = 0; channel < shape.channels; ++channel)
-      warped[(n * shape.channels + channel) * plane + at] =
-          cell[(channel / 4) * plane * 4 + channel % 4] / (weight + eps);
-  });
-}
+  struct Source {
+    T dx, dy;
+    Quad<T> colors;
+  };
+  __device__ Source load(Index n, int quad, int row, int column) const {
+    if (row >= shape.height || column >= shape.width) return {T(shape.width), T(shape.height), {}};  // lands outside
+    const Index plane = shape.plane(), at = Index(row) * shape.width + column;
+    const T* displacement = flow + 2 * n * plane + at;
+    const T* colors = image + (shape.image_batch == 1 ? 0 : n) * shape.channels * plane + at;
+    Source source = {displacement[0], displacement[plane], {}};
+    for (int i = 0; i < 4; ++i) {
+      const int channel = 4 * quad + i;
+      source.colors.lanes[i] = channel < shape.channels ? colors[channel * plane] : T(channel == shape.channels);
+    }
+    return source;
+  }
 
-// The same with sums that do not depend on their order: integers, in units of 1 / *scale. A colour of NaN or Inf, which
-// no integer holds, is added to `warped` itself, where in any order it leaves what it must.
+  // Where neighbours land side by side, as they mostly do, a cell gets one sum: a lane's right cells are added by the
+  // lane after it, and its lower left cell with the row below. The row below is loaded before this one is added.
+  __device__ void splat(const Ring& ring, Index band, int column) const {
+    wait(ring, cleared(ring, 0), band);
+    const Index n = band / ring.bands_of_picture;
+    const int top = int(band % ring.bands_of_picture) * BAND, slot = int(band % ring.kept), lane = threadIdx.x;
+    for (int quad = 0; quad < shape.quads(); ++quad) {
+      const auto add = [&](int x, int y, const Quad<T>& sums) {
+        if (x < 0 || x >= shape.width || y < 0 || y >= shape.height) return;
+        const int there = slot + y / BAND - top / BAND;
+        const int wrapped = there < 0 ? there + ring.kept : there >= ring.kept ? there - ring.kept : there;
+        add_to(cell(wrapped, quad, y, x), sums, shape.channels + 1 - 4 * quad);
+      };
+      int below_x = NOWHERE, below_y = NOWHERE;
+      Quad<T> below = {};
+      Source next = load(n, quad, top, column);
+      for (int row = top; row < top + BAND; ++row) {
+        const Source source = next;
+        next = load(n, quad, min(row + 1, top + BAND - 1), column);
+        const Landing<T> landing(source.dx, source.dy, column, row, shape);
+        const int x = landing.inside ? landing.x : NOWHERE, y = landing.inside ? landing.y : NOWHERE;
+        Quad<T> upper = source.colors.times(landing.weight(0)), lower = source.colors.times(landing.weight(2));
+        const Quad<T> upper_right = source.colors.times(landing.weight(1));
+        const Quad<T> lower_right = source.colors.times(landing.weight(3));
+
+        const int x_before = __shfl_up_sync(EVERY_LANE, x, 1), y_before = __shfl_up_sync(EVERY_LANE, y, 1);
+        const int joins = lane > 0 && landing.inside && x_before == x - 1 && y_before == y;
+        const int joined = __shfl_down_sync(EVERY_LANE, joins, 1);
+        const Quad<T> upper_before = from_lane_before(upper_right), lower_before = from_lane_before(lower_right);
+        if (joins) upper += upper_before, lower += lower_before;
+        if (lane == LANES - 1 || !joined) add(x + 1, y, upper_right), add(x + 1, y + 1, lower_right);
+
+        if (below_x == x && below_y == y) upper += below;
+        else add(below_x, below_y, below);
+        add(x, y, upper);
+        below = lower, below_x = x, below_y = landing.inside ? y + 1 : NOWHERE;
+      }
+      add(below_x, below_y, below);
+    }
+    count_strip(added(band));
+  }
+};
+
+// The same, plainly, with sums that do not depend on their order: integers, in units of 1 / *scale. A colour of NaN or
+// Inf, which no integer holds, is added to `warped` itself, where in any order it leaves what it must.
 template <class T>
 __device__ void splat_fixed(const T* image, const T* flow, unsigned long long* cells, T* warped, const double* scale,
                             Shape shape) {
@@ -214,11 +371,11 @@ struct Gradient {
 };
 
 #define DEFINE_ENTRY_POINTS(T, SUFFIX)                                                                                 \
-  extern "C" __global__ void splat_##SUFFIX(const T* image, const T* flow, T* cells, Shape shape) {                    \
-    splat<T>(image, flow, cells, shape);                                                                               \
+  extern "C" __global__ void reach_##SUFFIX(const T* flow, int* reach, Shape shape) {                                  \
+    find_reach<T>(flow, reach, shape);                                                                                 \
   }                                                                                                                    \
-  extern "C" __global__ void normalise_##SUFFIX(const T* cells, T* warped, T* coverage, Shape shape, T eps) {          \
-    normalise<T>(cells, warped, coverage, shape, eps);                                                                 \
+  extern "C" __global__ __launch_bounds__(256, sizeof(T) == 4 ? 3 : 2) void forward_##SUFFIX(Forward<T> forward) {     \
+    forward.run();                                                                                                     \
   }                                                                                                                    \
   extern "C" __global__ void splat_fixed_##SUFFIX(const T* image, const T* flow, unsigned long long* cells, T* warped, \
                                                   const double* scale, Shape shape) {                                  \
