@@ -126,7 +126,8 @@ def emulation(tmp_path_factory) -> ctypes.CDLL:
     library = tmp_path_factory.mktemp("emulation") / "kernels.so"
     source = Path(__file__).with_name("emulate_cuda.h")
     command = [COMPILER, "-std=c++17", "-O2", "-shared", "-fPIC", "-x", "c++", f'-DSOURCE="{cuda.SOURCE}"']
-    subprocess.run([*command, source, "-o", library], check=True)
+    flags = os.environ.get("CXXFLAGS", "").split()  # `make sanitize`
+    subprocess.run([*command, *flags, source, "-o", library], check=True)
     return ctypes.CDLL(str(library))
 
 
@@ -214,6 +215,56 @@ def test_emulated_neighbours_share_their_sums(emulated, emulation, make_flow):
     before = emulation.added_numbers()
     cuda.forward_warp(torch.randn(1, 3, 64, 64), make_flow("smooth", 1, 64, 64, torch.float32), EPS)
     assert (emulation.added_numbers() - before) / 64**2 / 4 < 1.5  # cells a pixel adds to; it lands in four
+
+
+class Late:
+    """Of so many pictures that indices take more than 32 bits, memory holds only what is touched: the last one."""
+
+    pictures, size, strips = 16400, 256, 8
+
+    def __init__(self, emulation, emulated_submit):
+        self.emulation, self.emulated_submit = emulation, emulated_submit
+
+    def tensor(self, channels: int, last: torch.Tensor) -> torch.Tensor:
+        try:
+            tensor = torch.empty(self.pictures, channels, self.size, self.size)
+        except RuntimeError as error:
+            pytest.skip(f"no address space: {error}")
+        tensor[-1] = last
+        return tensor
+
+    def submit(self, name, device, blocks, arguments):
+        """As if all but the last picture had been done."""
+        if name == "forward_f32":
+            pointers = ctypes.cast(arguments[0], ctypes.POINTER(ctypes.c_void_p))
+            bands = self.pictures * self.size // cuda.BAND
+            done, reach, kept = bands - self.size // cuda.BAND, 1, 2 * 1 + 2 + 3 * cuda.BLOCK[1] // self.strips
+            progress = (ctypes.c_int * (2 + 2 * bands)).from_address(pointers[5])
+            progress[0] = (kept + done) * self.strips
+            progress[2 : 2 + done] = [self.strips] * done
+            cleared = done - reach - 1 + kept
+            progress[2 + bands : 2 + bands + cleared] = [self.strips] * cleared
+        self.emulation.begin_at(0 if name == "forward_f32" else self.pictures - 1)
+        self.emulated_submit(name, device, blocks, arguments)
+        self.emulation.begin_at(0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere memory may be taken when it is asked for")
+def test_emulated_indices_of_more_than_32_bits(emulated, emulation, monkeypatch, make_flow):
+    late = Late(emulation, cuda._submit)
+    monkeypatch.setattr(cuda, "_submit", late.submit)
+    moves = make_flow("smooth", 1, late.size, late.size, torch.float32).clamp(-6, 6)
+    image, flow = late.tensor(2, torch.randn(2, late.size, late.size)), late.tensor(2, moves[0])
+    outputs = cuda.forward_warp(image, flow, 0.1)
+    grads = late.tensor(2, torch.randn(2, late.size, late.size)), late.tensor(1, torch.randn(1, late.size, late.size))
+    gradients = cuda.forward_warp_backward(grads, (image, flow), outputs, 0.1)
+    assert min(tensor.numel() for tensor in (image, flow, outputs[0], *gradients)) > 2**31
+
+    last = [tensor[-1:] for tensor in (image, flow, *grads)]
+    expected = reference.forward_warp(*last[:2], 0.1)
+    expected_gradients = reference.forward_warp_backward(last[2:], last[:2], expected, 0.1)
+    for found, right in zip((*outputs, *gradients), (*expected, *expected_gradients), strict=True):
+        torch.testing.assert_close(found[-1:], right, atol=1e-4, rtol=1e-4)
 
 
 def test_emulated_half_images(emulated, make_flow):
