@@ -238,11 +238,13 @@ class Late:
         if name == "forward_f32":
             pointers = ctypes.cast(arguments[0], ctypes.POINTER(ctypes.c_void_p))
             bands = self.pictures * self.size // cuda.BAND
-            done, reach, kept = bands - self.size // cuda.BAND, 1, 2 * 1 + 2 + 3 * cuda.BLOCK[1] // self.strips
+            busy, reach, done = 3 * cuda.BLOCK[1] // self.strips, 1, bands - self.size // cuda.BAND
+            lag = reach + 1 + busy // 2
+            kept = reach + 1 + lag + busy
             progress = (ctypes.c_int * (2 + 2 * bands)).from_address(pointers[5])
             progress[0] = (kept + done) * self.strips
             progress[2 : 2 + done] = [self.strips] * done
-            cleared = done - reach - 1 + kept
+            cleared = done - lag + kept
             progress[2 + bands : 2 + bands + cleared] = [self.strips] * cleared
         self.emulation.begin_at(0 if name == "forward_f32" else self.pictures - 1)
         self.emulated_submit(name, device, blocks, arguments)

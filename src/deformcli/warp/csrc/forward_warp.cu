@@ -121,10 +121,10 @@ __device__ void find_reach(const T* flow, int* reach, const Shape& shape) {
   if (threadIdx.x == 0 && most > load_acquire(reach)) atomicMax(reach, most);
 }
 
-// Where sums are kept: `kept` bands at a time, of all pictures' `count`, each of `strips`; a pixel lands at most `reach`
-// bands up or down.
+// Where sums are kept: `kept` bands at a time, of all pictures' `count`, each of `strips`. A pixel lands at most `reach`
+// bands up or down; a band's sums are divided `lag` bands after its pixels are added, when what it needs is mostly done.
 struct Ring {
-  int strips, bands_of_picture, reach, kept;
+  int strips, bands_of_picture, reach, lag, kept;
   Index count;
 
   __device__ Ring(const Shape& shape, int reach_in_rows) {
@@ -132,8 +132,9 @@ struct Ring {
     bands_of_picture = (shape.height + BAND - 1) / BAND;
     count = shape.batch * bands_of_picture;
     reach = (reach_in_rows + BAND - 1) / BAND;
-    const Index busy = Index(gridDim.x) * blockDim.y / strips;  // bands that all warps work on
-    kept = int(min(count, 2 * Index(reach) + 2 + busy));
+    const int busy = gridDim.x * blockDim.y / strips;  // bands that all warps work on
+    lag = reach + 1 + busy / 2;
+    kept = int(min(count, Index(reach) + 1 + lag + busy));
   }
 };
 
@@ -150,9 +151,9 @@ struct Forward {
 
   __device__ void run() const {
     const Ring ring(shape, progress[1]);
-    const Index jobs = (ring.kept + ring.count + ring.reach + 1) * ring.strips;
+    const Index jobs = (ring.kept + ring.count + ring.lag) * ring.strips;
     for (Index job = next_job(); job < jobs; job = next_job()) {
-      const Index step = job / ring.strips - ring.kept, done = step - ring.reach - 1;
+      const Index step = job / ring.strips - ring.kept, done = step - ring.lag;
       const int column = int(job % ring.strips) * LANES + threadIdx.x;
       if (step < 0) clear(ring, step + ring.kept, column);
       if (step >= 0 && step < ring.count) splat(ring, step, column);
