@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check test-slow sanitize fuzz weights clean
+.PHONY: demo test check test-slow sanitize cuda fuzz weights clean
 
 demo: .venv/installed
 	@mkdir -p demo
@@ -46,6 +46,16 @@ sanitize: .venv/tested
 		$(CURDIR)/$(BIN)/python -m pytest -q tests/warp/test_forward.py tests/warp/test_native.py tests/warp/test_fill.py \
 		tests/warp/test_cuda.py -m "not slow" -k "not compiler and not compiles and not exports and not 32_bits and not triton"
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+
+# On an NVIDIA GPU, with NVIDIA's compute-sanitizer: the warp's tests, its reads, writes and barriers, the tables.
+cuda: .venv/tested
+	$(BIN)/python -c "from deformcli.warp import cuda; usable, why = cuda.available(); raise SystemExit(0 if usable else why)"
+	$(BIN)/pytest tests/warp
+	for tool in memcheck synccheck; do \
+		compute-sanitizer --tool $$tool --error-exitcode 1 $(BIN)/pytest tests/warp -k "cuda and not emulated" || exit 1; \
+	done
+	$(BIN)/python benchmarks/warp.py --device cuda --save
+	$(BIN)/python benchmarks/fill.py
 
 # 2,400 broken picture files through a command, and 5,000 edits of whole ones through the decoder.
 fuzz: .venv/tested

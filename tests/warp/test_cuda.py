@@ -342,6 +342,16 @@ def test_nearest_known_on_the_device():
 
 
 @needs_gpu
+def test_a_picture_of_more_bands_than_are_kept(make_flow):
+    image, flow = torch.randn(1, 3, 8192, 1024), make_flow("smooth", 1, 8192, 1024, torch.float32)
+    for _ in range(5):
+        outputs = forward_warp(image.cuda(), flow.cuda(), eps=0.1, impl="cuda")
+        torch.testing.assert_close(
+            [o.cpu() for o in outputs], list(forward_warp(image, flow, eps=0.1)), atol=1e-4, rtol=1e-4
+        )
+
+
+@needs_gpu
 def test_deterministic_runs_are_equal(make_flow):
     image = torch.randn(2, 3, 200, 300, device="cuda")
     flow = make_flow("one_cell", 2, 200, 300, torch.float32).cuda()

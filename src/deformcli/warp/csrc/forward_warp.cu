@@ -133,7 +133,7 @@ struct Ring {
     count = shape.batch * bands_of_picture;
     reach = (reach_in_rows + BAND - 1) / BAND;
     const int busy = gridDim.x * blockDim.y / strips;  // bands that all warps work on
-    lag = reach + 1 + busy / 2;
+    lag = int(min(count, Index(reach) + 1 + busy / 2));
     kept = int(min(count, Index(reach) + 1 + lag + busy));
   }
 };
