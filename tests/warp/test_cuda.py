@@ -1,5 +1,6 @@
 """The CUDA implementation: compiled here for real, computed in an emulation, and, with a GPU, run."""
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -131,18 +133,48 @@ def emulation(tmp_path_factory) -> ctypes.CDLL:
     return ctypes.CDLL(str(library))
 
 
+STREAM = 0x1234
+
+
 @pytest.fixture
 def emulated(emulation, monkeypatch) -> list[str]:
-    """The names of the kernels that were launched."""
+    """Launches on a fake driver, which runs the emulation; the names of the kernels that were launched."""
     launched = []
+    submit = cuda._submit
 
-    def submit(name, device, blocks, arguments):
+    def record(name, *launch):
         launched.append(name)
-        emulation.emulate(name.encode(), (ctypes.c_uint * 3)(*blocks), (ctypes.c_uint * 3)(*cuda.BLOCK), arguments)
+        submit(name, *launch)
 
-    monkeypatch.setattr(cuda, "_submit", submit)
+    monkeypatch.setattr(cuda, "_submit", record)
+    monkeypatch.setattr(cuda, "_driver", lambda: emulation)
+    monkeypatch.setattr(cuda, "compiled", lambda capability: b"\x7fELF")
     monkeypatch.setattr(cuda, "_resident_blocks", lambda device: 3)
-    return launched
+    monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: SimpleNamespace(cuda_stream=STREAM))
+    _forget_handles()
+    yield launched
+    _forget_handles()
+
+
+def _forget_handles() -> None:
+    for handles in (cuda._function, cuda._module, cuda._context):
+        handles.cache_clear()
+
+
+def test_launches_on_torchs_stream_in_a_context(emulated, emulation):
+    flow = torch.zeros(1, 2, 4, 5)
+    for _ in range(2):
+        emulation.lose_context()  # a new thread has none
+        cuda.forward_warp(flow, flow, EPS)
+        assert emulation.stream_used() == STREAM
+
+
+def test_the_drivers_errors_are_raised(emulated, monkeypatch):
+    monkeypatch.setattr(cuda, "compiled", lambda capability: b"nonsense")
+    with pytest.raises(RuntimeError, match=r"CUDA driver: an error \(200\)"):
+        cuda.forward_warp(torch.zeros(1, 2, 4, 5), torch.zeros(1, 2, 4, 5), EPS)
 
 
 @pytest.fixture(params=[False, True], ids=["fast", "deterministic"])
