@@ -13,6 +13,7 @@ import torch
 from deformcli.warp import native, reference
 
 ROOT = Path(__file__).parents[2]
+COMPILER = shutil.which(os.environ.get("CXX", "c++"))
 BUILT, WHY_NOT = native.available()
 needs_library = pytest.mark.skipif(not BUILT, reason=WHY_NOT)
 
@@ -109,7 +110,7 @@ def build_wheel(folder: Path, **environment: str) -> list[str]:
     return zipfile.ZipFile(wheel).namelist()
 
 
-@pytest.mark.skipif(not shutil.which(os.environ.get("CXX", "c++")), reason="no C++ compiler")
+@pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 def test_a_compiler_builds_the_library(tmp_path):
     names = build_wheel(tmp_path)
     assert f"deformcli/warp/{native.LIBRARY.name}" in names
@@ -120,3 +121,20 @@ def test_without_a_compiler_the_install_succeeds(tmp_path):
     assert "deformcli/warp/native.py" in names
     assert "deformcli/warp/csrc/forward_warp.cpp" in names
     assert f"deformcli/warp/{native.LIBRARY.name}" not in names
+
+
+ARM = [shutil.which("aarch64-linux-gnu-g++"), shutil.which("qemu-aarch64")]
+
+
+@pytest.mark.skipif(None in (*ARM, COMPILER), reason="needs c++, aarch64-linux-gnu-g++ and qemu-aarch64")
+def test_64_bit_arm_computes_the_same_bits(tmp_path):
+    sources = [Path(__file__).with_name("print_warp.cpp"), ROOT / "src/deformcli/warp/csrc/forward_warp.cpp"]
+    printed = []
+    for compiler, *emulator in ([COMPILER], ARM):
+        program = tmp_path / f"program-{len(printed)}"
+        subprocess.run(
+            [compiler, "-std=c++17", "-O3", "-ffp-contract=off", "-static", *sources, "-o", program], check=True
+        )
+        printed.append(subprocess.run([*emulator, program], check=True, capture_output=True).stdout)
+    assert printed[0] == printed[1]
+    assert len(printed[0].split()) == 2 * 61 * 83 * 9
