@@ -100,11 +100,14 @@ __device__ int load_acquire(const int* address) {
 constexpr unsigned EVERY_LANE = 0xffffffff;
 constexpr int LANES = 32, BAND = 8, NOWHERE = -9;
 
+// What the lane before has; the first one has its own.
 template <class T>
-__device__ Quad<T> from_lane_before(const Quad<T>& quad) {
-  Quad<T> before;
-  for (int i = 0; i < 4; ++i) before.lanes[i] = __shfl_up_sync(EVERY_LANE, quad.lanes[i], 1);
-  return before;
+__device__ T lane_before(T value) {
+  return __shfl_up_sync(EVERY_LANE, value, 1);
+}
+template <class T>
+__device__ Quad<T> lane_before(const Quad<T>& quad) {
+  return {{lane_before(quad.lanes[0]), lane_before(quad.lanes[1]), lane_before(quad.lanes[2]), lane_before(quad.lanes[3])}};
 }
 
 // How far up and down pixels move, in rows, at most: into `reach`.
@@ -215,6 +218,18 @@ struct Forward {
     if (band + ring.kept < ring.count) count_strip(cleared(ring, band + ring.kept));
   }
 
+  // What a pixel, or several, add to a cell.
+  struct Sum {
+    int x, y;
+    Quad<T> values;
+
+    __device__ bool take(const Sum& other) {
+      const bool same = x == other.x && y == other.y;
+      if (same) values += other.values;
+      return same;
+    }
+  };
+
   struct Source {
     T dx, dy;
     Quad<T> colors;
@@ -232,44 +247,45 @@ struct Forward {
     return source;
   }
 
-  // Where neighbours land side by side, as they mostly do, a cell gets one sum: a lane's right cells are added by the
-  // lane after it, and its lower left cell with the row below. The row below is loaded before this one is added.
+  // Neighbours mostly land side by side, so a cell gets one sum of several: the row below may take what falls into the
+  // lower left cell, the lane after what falls into the right ones. The row below is loaded before this one is added.
   __device__ void splat(const Ring& ring, Index band, int column) const {
     wait(ring, cleared(ring, 0), band);
     const Index n = band / ring.bands_of_picture;
-    const int top = int(band % ring.bands_of_picture) * BAND, slot = int(band % ring.kept), lane = threadIdx.x;
+    const int top = int(band % ring.bands_of_picture) * BAND, slot = int(band % ring.kept);
     for (int quad = 0; quad < shape.quads(); ++quad) {
-      const auto add = [&](int x, int y, const Quad<T>& sums) {
+      const auto add = [&](const Sum& sum) {
+        const int x = sum.x, y = sum.y;
         if (x < 0 || x >= shape.width || y < 0 || y >= shape.height) return;
         const int there = slot + y / BAND - top / BAND;
         const int wrapped = there < 0 ? there + ring.kept : there >= ring.kept ? there - ring.kept : there;
-        add_to(cell(wrapped, quad, y, x), sums, shape.channels + 1 - 4 * quad);
+        add_to(cell(wrapped, quad, y, x), sum.values, shape.channels + 1 - 4 * quad);
       };
-      int below_x = NOWHERE, below_y = NOWHERE;
-      Quad<T> below = {};
+      Sum below = {NOWHERE, NOWHERE, {}};
       Source next = load(n, quad, top, column);
       for (int row = top; row < top + BAND; ++row) {
         const Source source = next;
         next = load(n, quad, min(row + 1, top + BAND - 1), column);
         const Landing<T> landing(source.dx, source.dy, column, row, shape);
         const int x = landing.inside ? landing.x : NOWHERE, y = landing.inside ? landing.y : NOWHERE;
-        Quad<T> upper = source.colors.times(landing.weight(0)), lower = source.colors.times(landing.weight(2));
-        const Quad<T> upper_right = source.colors.times(landing.weight(1));
-        const Quad<T> lower_right = source.colors.times(landing.weight(3));
+        Sum upper = {x, y, source.colors.times(landing.weight(0))};
+        Sum lower = {x, y + 1, source.colors.times(landing.weight(2))};
+        Sum upper_right = {x + 1, y, source.colors.times(landing.weight(1))};
+        Sum lower_right = {x + 1, y + 1, source.colors.times(landing.weight(3))};
 
-        const int x_before = __shfl_up_sync(EVERY_LANE, x, 1), y_before = __shfl_up_sync(EVERY_LANE, y, 1);
-        const int joins = lane > 0 && landing.inside && x_before == x - 1 && y_before == y;
-        const int joined = __shfl_down_sync(EVERY_LANE, joins, 1);
-        const Quad<T> upper_before = from_lane_before(upper_right), lower_before = from_lane_before(lower_right);
-        if (joins) upper += upper_before, lower += lower_before;
-        if (lane == LANES - 1 || !joined) add(x + 1, y, upper_right), add(x + 1, y + 1, lower_right);
-
-        if (below_x == x && below_y == y) upper += below;
-        else add(below_x, below_y, below);
-        add(x, y, upper);
-        below = lower, below_x = x, below_y = landing.inside ? y + 1 : NOWHERE;
+        if (!(upper.take(below) || lower.take(below) || upper_right.take(below) || lower_right.take(below))) add(below);
+        const int x_before = lane_before(x) + 1, y_before = lane_before(y);
+        const Sum upper_before = {x_before, y_before, lane_before(upper_right.values)};
+        const Sum lower_before = {x_before, y_before + 1, lane_before(lower_right.values)};
+        const bool upper_taken = upper.take(upper_before) || lower.take(upper_before);
+        const bool lower_taken = upper.take(lower_before) || lower.take(lower_before);
+        const int taken = __shfl_down_sync(EVERY_LANE, upper_taken + 2 * lower_taken, 1), last = threadIdx.x == LANES - 1;
+        if (last || !(taken & 1)) add(upper_right);
+        if (last || !(taken & 2)) add(lower_right);
+        add(upper);
+        below = lower;
       }
-      add(below_x, below_y, below);
+      add(below);
     }
     count_strip(added(band));
   }
