@@ -54,6 +54,15 @@ def test_hopper_adds_whole_cells(capability, whole):
 
 
 @needs_nvrtc
+@pytest.mark.parametrize(("suffix", "real"), [("f32", ctypes.c_float), ("f64", ctypes.c_double)])
+@pytest.mark.parametrize(("kernel", "tensors"), [("forward", 6), ("gather", 8)])
+def test_arguments_have_the_compilers_size(kernel, tensors, suffix, real):
+    ptx, _ = cuda.compile_source(cuda.SOURCE.read_bytes(), 85)
+    size = ctypes.sizeof(cuda._struct(real, tensors))
+    assert f".param .align 8 .b8 {kernel}_{suffix}_param_0[{size}]".encode() in ptx
+
+
+@needs_nvrtc
 def test_a_device_newer_than_nvrtc_gets_ptx():
     ptx, _ = cuda.compile_source(cuda.SOURCE.read_bytes(), 9999)
     assert b".visible .entry forward_f32" in ptx
