@@ -220,6 +220,17 @@ def test_emulated_kernels_are_the_reference(emulated, deterministic, kind, make_
     assert all(("fixed" in name) == deterministic for name in emulated if "gather" not in name)
 
 
+@pytest.mark.parametrize("needed", [(True, False), (False, True)])
+@pytest.mark.parametrize("images", [3, 1])
+def test_emulated_gradients_that_are_needed(emulated, make_flow, images, needed):
+    image, flow = torch.randn(images, 2, 9, 14), make_flow("smooth", 3, 9, 14, torch.float32)
+    outputs = reference.forward_warp(image, flow, 0.1)
+    arguments = tuple(torch.randn_like(output) for output in outputs), (image, flow), outputs, 0.1, needed
+    expected = reference.forward_warp_backward(*arguments)
+    assert [gradient.numel() > 0 for gradient in expected] == list(needed)
+    torch.testing.assert_close(cuda.forward_warp_backward(*arguments), expected, atol=1e-5, rtol=1e-4)
+
+
 def test_kernels_are_tried_out_before_use(emulated, monkeypatch):
     cuda._try_out.__wrapped__(torch.device("cpu"))
     assert emulated == ["reach_f32", "forward_f32", "gather_f32"]

@@ -21,7 +21,7 @@ from platformdirs import user_cache_path
 from torch import Tensor
 
 from . import reference
-from .reference import BOTH, Needed, Pair, only_needed
+from .reference import BOTH, Needed, Pair
 
 SOURCE = Path(__file__).with_name("csrc") / "forward_warp.cu"
 OPTIONS = ("--std=c++17",)
@@ -117,15 +117,16 @@ def _fixed_point_scale(image: Tensor) -> Tensor:
 
 
 def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float, needed: Needed = BOTH) -> Pair:
-    """Closed-form gradient of `forward_warp`, a pure gather, which computes both."""
+    """Closed-form gradient of `forward_warp`, a pure gather; the one that is not needed is not written."""
     image, flow = inputs
+    n, _, h, w = flow.shape
     tensors = [tensor.to(flow.dtype).contiguous() for tensor in (*grads, *inputs, *outputs)]
-    allocate = flow.new_empty if len(flow) else flow.new_zeros  # without flows nothing is written
-    grad_image, grad_flow = allocate(image.shape), allocate(flow.shape)
+    allocate = flow.new_empty if n else flow.new_zeros  # without flows nothing is written
+    grad_image, grad_flow = allocate(image.shape if needed[0] else 0), allocate(flow.shape if needed[1] else 0)
     pointers = [tensor.data_ptr() for tensor in (*tensors, grad_image, grad_flow)]
     gradient = _struct(_REALS[flow.dtype], 8)((ctypes.c_void_p * 8)(*pointers), _shape(image, flow), eps)
-    _launch("gather", flow, _blocks(min(len(image), len(flow)), *flow.shape[2:]), gradient)
-    return only_needed((grad_image.to(image.dtype), grad_flow), needed)
+    _launch("gather", flow, _blocks(min(n, len(image)) if needed[0] else n, h, w), gradient)
+    return grad_image.to(image.dtype), grad_flow
 
 
 @cache

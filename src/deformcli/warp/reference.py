@@ -19,7 +19,7 @@ Needed = Sequence[bool]
 BOTH = (True, True)
 
 
-def only_needed(gradients: Pair, needed: Needed) -> Pair:
+def _only_needed(gradients: Pair, needed: Needed) -> Pair:
     image, flow = (part if wanted else part.new_empty(0) for part, wanted in zip(gradients, needed, strict=True))
     return image, flow
 
@@ -121,7 +121,7 @@ def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float, 
         pull = pull.where(index < h * w, 0.0)  # a NaN pixel that lands nowhere has gradient zero
         grad_flow += torch.stack([pull * weight_dx, pull * weight_dy], 1)
     grad_image = _sum_to_batch(grad_image.unflatten(2, (h, w)), image.shape[0])
-    return only_needed((grad_image.to(image.dtype), grad_flow.unflatten(2, (h, w))), needed)
+    return _only_needed((grad_image.to(image.dtype), grad_flow.unflatten(2, (h, w))), needed)
 
 
 def backward_warp(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:

@@ -340,6 +340,7 @@ struct Corner {
   T weight, inverse, pull;
 };
 
+// `grad_image` or `grad_flow` is null where nobody needs it.
 template <class T>
 struct Gradient {
   const T *grad_warped, *grad_coverage, *image, *flow, *warped, *coverage;
@@ -362,15 +363,16 @@ struct Gradient {
       const Index image_at = ((shape.image_batch == 1 ? 0 : n) * shape.channels + channel) * plane + at;
       const Index first = (n * shape.channels + channel) * plane;
       const T color = image[image_at];
-      T mean = add_image ? grad_image[image_at] : T(0);
+      T mean = add_image && grad_image ? grad_image[image_at] : T(0);
       for (Corner<T>& corner : corners) {
         if (corner.cell < 0) continue;
         const T grad_sum = grad_warped[first + corner.cell] * corner.inverse;
         mean += grad_sum * corner.weight;
         corner.pull += grad_sum * (color - warped[first + corner.cell]);
       }
-      grad_image[image_at] = mean;
+      if (grad_image) grad_image[image_at] = mean;
     }
+    if (!grad_flow) return;
     T* out = grad_flow + 2 * n * plane + at;
     out[0] = (corners[1].pull - corners[0].pull) * landing.upper + (corners[3].pull - corners[2].pull) * landing.lower;
     out[plane] = (corners[2].pull - corners[0].pull) * landing.left + (corners[3].pull - corners[1].pull) * landing.right;
@@ -378,7 +380,7 @@ struct Gradient {
 
   // One image's gradient is summed over its flows by one thread, in order.
   __device__ void run() const {
-    const bool shared = shape.image_batch == 1;
+    const bool shared = shape.image_batch == 1 && grad_image;
     for_each_pixel(shared ? 1 : shape.batch, shape, [&](Index n, int row, int column) {
       if (!shared) return gather(n, row, column, false);
       for (Index flow_of_image = 0; flow_of_image < shape.batch; ++flow_of_image)
