@@ -3,7 +3,7 @@
 //
 // Forward, a picture is cut into bands of eight rows and these into strips, which warps take one by one: they add the
 // strip's pixels to the sums of their target cells, and divide the sums of a strip that no pixel left can reach. So only
-// the bands in between have sums, in a ring that stays in the cache: memory sees what comes in and goes out, and the
+// the bands in between have sums, in a ring that fits into the cache: memory sees what comes in and goes out, and the
 // flow once more, to learn how far pixels move up and down. The channels of a cell and its coverage lie side by side, in
 // quads of four. Backward is a pure gather without atomics.
 
