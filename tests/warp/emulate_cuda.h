@@ -78,11 +78,21 @@ T __shfl_down_sync(unsigned, T value, int by) {
   return exchange(value, min(int(threadIdx.x) + by, 31));
 }
 inline void __syncwarp() { exchange(0, 0); }
-inline void __threadfence() {}
+inline void __nanosleep(unsigned) {}
 
-inline int load_acquire(const int* address) {
+inline int load_relaxed(const int* address) {
   pause();
   return *address;
+}
+inline int load_acquire(const int* address) { return load_relaxed(address); }
+inline void increment_release(int* address) { ++*address; }
+template <class T>
+T __ldcs(const T* address) {
+  return *address;
+}
+template <class T>
+void __stcs(T* address, T value) {
+  *address = value;
 }
 
 template <class T, class Change>

@@ -289,12 +289,13 @@ class Late:
             bands = self.pictures * self.size // cuda.BAND
             busy, reach, done = 3 * cuda.BLOCK[1] // self.strips, 1, bands - self.size // cuda.BAND
             lag = reach + 1 + busy // 2
-            kept = reach + 1 + lag + busy
-            progress = (ctypes.c_int * (2 + 2 * bands)).from_address(pointers[5])
+            kept = reach + 1 + lag + busy + busy // 2
+            progress = (ctypes.c_int * (2 * (cuda.LINE + bands))).from_address(pointers[5])
+            counts = 2 * cuda.LINE
             progress[0] = (kept + done) * self.strips
-            progress[2 : 2 + done] = [self.strips] * done
+            progress[counts : counts + done] = [self.strips] * done
             cleared = done - lag + kept
-            progress[2 + bands : 2 + bands + cleared] = [self.strips] * cleared
+            progress[counts + bands : counts + bands + cleared] = [self.strips] * cleared
         self.emulation.begin_at(0 if name == "forward_f32" else self.pictures - 1)
         self.emulated_submit(name, device, blocks, arguments)
         self.emulation.begin_at(0)
@@ -335,6 +336,24 @@ def test_emulated_pictures_beyond_the_grid(emulated, monkeypatch, make_flow):
     image, flow = torch.randn(5, 3, 50, 6), make_flow("smooth", 5, 50, 6, torch.float32)
     outputs = cuda.forward_warp(image, flow, EPS)
     torch.testing.assert_close(outputs, reference.forward_warp(image, flow, EPS), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("images", [2, 1])
+def test_fixed_point_takes_colors_of_any_size(emulated, make_flow, images, dtype):
+    """Beside each other, too."""
+    sizes = torch.tensor([1e-30, 1e30, 1.0, 0.0] if dtype == torch.float32 else [1e-280, 1e300, 1.0, 0.0], dtype=dtype)
+    colors, flow = torch.rand(images, 4, 30, 20, dtype=dtype) + 1, make_flow("smooth", 2, 30, 20, dtype)
+    torch.use_deterministic_algorithms(True)
+    try:
+        warped, coverage = cuda.forward_warp(colors * sizes.view(1, 4, 1, 1), flow, 0.1)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    expected = reference.forward_warp(colors, flow, 0.1)
+    torch.testing.assert_close(coverage, expected[1])
+    assert not warped[:, 3].any()
+    for channel in range(3):
+        torch.testing.assert_close(warped[:, channel] / sizes[channel], expected[0][:, channel], atol=1e-5, rtol=1e-5)
 
 
 def test_fixed_point_holds_all_pixels_in_one_cell(emulated):

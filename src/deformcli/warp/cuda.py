@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import math
 import os
 import sys
 import sysconfig
@@ -27,7 +28,7 @@ SOURCE = Path(__file__).with_name("csrc") / "forward_warp.cu"
 OPTIONS = ("--std=c++17",)
 BLOCK = (32, 8, 1)
 MOST_BLOCKS = 65535  # in y and z; the kernels walk on in strides
-BAND = 8  # rows that `Forward` takes at a time
+BAND, LINE = 8, 32  # of `Forward`: rows it takes at a time, ints of a line of the cache
 
 _REALS = {torch.float32: ctypes.c_float, torch.float64: ctypes.c_double}
 _SUFFIXES = {torch.float32: "f32", torch.float64: "f64", torch.uint8: "u8"}
@@ -52,6 +53,8 @@ def available() -> tuple[bool, str]:
     try:
         _function("forward_f32", torch.cuda.current_device())
         _try_out(torch.device("cuda", torch.cuda.current_device()))
+    except torch.cuda.OutOfMemoryError:
+        raise  # later there may be some
     except (OSError, RuntimeError) as error:
         return False, str(error)
     return True, torch.cuda.get_device_name()
@@ -60,7 +63,7 @@ def available() -> tuple[bool, str]:
 @cache
 def _try_out(device: torch.device) -> None:
     """Raises RuntimeError unless a small warp and its gradient are the reference's."""
-    flow = torch.linspace(-3, 3, 128, device=device).view(1, 2, 8, 8)
+    flow = torch.linspace(-3, 3, 128, dtype=torch.float32, device=device).view(1, 2, 8, 8)
     inputs, grads = (flow, flow), (flow, flow[:, :1])
     outputs, expected = forward_warp(*inputs, 1e-6), reference.forward_warp(*inputs, 1e-6)
     gradients = forward_warp_backward(grads, inputs, outputs, 1e-6)
@@ -84,10 +87,10 @@ def _splat(image: Tensor, flow: Tensor, warped: Tensor, coverage: Tensor, eps: f
     n, channels, h, w = warped.shape
     bands = n * -(-h // BAND)
     cells = flow.new_empty((bands, channels // 4 + 1, BAND, w, 4))
-    progress = flow.new_zeros(2 + 2 * bands, dtype=torch.int32)
+    progress = flow.new_zeros(2 * (LINE + bands), dtype=torch.int32)
     pointers = [tensor.data_ptr() for tensor in (image, flow, cells, warped, coverage, progress)]
     forward = _struct(_REALS[flow.dtype], 6)((ctypes.c_void_p * 6)(*pointers), _shape(image, flow), eps)
-    _launch("reach", flow, _blocks(n, -(-h // BAND), w), flow, progress[1:], _shape(image, flow))
+    _launch("reach", flow, _blocks(n, -(-h // BAND), w), flow, progress[LINE:], _shape(image, flow))
     _launch("forward", flow, (_resident_blocks(flow.device) if flow.numel() else 0, 1, 1), forward)
 
 
@@ -100,20 +103,20 @@ def _resident_blocks(device: torch.device) -> int:
 def _splat_in_order(image: Tensor, flow: Tensor, warped: Tensor, coverage: Tensor, eps: float) -> None:
     """In integers, whose sums do not depend on their order."""
     n, channels, h, w = warped.shape
-    shape, scale = _shape(image, flow), _fixed_point_scale(image)
+    shape, scales = _shape(image, flow), _fixed_point_scales(image)
     cells = flow.new_zeros((n, channels + 1, h * w), dtype=torch.int64)
     warped.zero_()
     blocks = _blocks(n, h, w)
-    _launch("splat_fixed", flow, blocks, image, flow, cells, warped, scale, shape)
-    _launch("normalise_fixed", flow, blocks, cells, warped, coverage, scale, shape, _REALS[flow.dtype](eps))
+    _launch("splat_fixed", flow, blocks, image, flow, cells, warped, scales, shape)
+    _launch("normalise_fixed", flow, blocks, cells, warped, coverage, scales, shape, _REALS[flow.dtype](eps))
 
 
-def _fixed_point_scale(image: Tensor) -> Tensor:
-    """The power of two by which all of the picture's pixels fit into one int64, as a float64 on the device."""
-    finite = image.double().nan_to_num(0.0, 0.0, 0.0).abs().flatten()
-    largest = torch.cat([finite, finite.new_ones(1)]).amax()  # the coverage adds ones
-    bits = (largest * (image.shape[2] * image.shape[3])).log2().ceil()
-    return torch.exp2(62 - bits)
+def _fixed_point_scales(image: Tensor) -> Tensor:
+    """(images, channels + 1): the powers of two by which all of a picture's pixels fit into one int64; float64."""
+    finite = image.double().nan_to_num(0.0, 0.0, 0.0).abs()
+    largest = torch.cat([finite.amax((2, 3)), finite.new_ones(len(image), 1)], 1)  # the coverage adds ones
+    bits = largest.log2() + math.log2(image.shape[2] * image.shape[3])
+    return torch.exp2((62 - bits.ceil()).clamp(max=1000))  # all black: any
 
 
 def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float, needed: Needed = BOTH) -> Pair:

@@ -95,10 +95,20 @@ __device__ int load_acquire(const int* address) {
   asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(value) : "l"(address) : "memory");
   return value;
 }
+__device__ int load_relaxed(const int* address) {
+  int value;
+  asm volatile("ld.relaxed.gpu.global.s32 %0, [%1];" : "=r"(value) : "l"(address) : "memory");
+  return value;
+}
+__device__ void increment_release(int* address) {
+  asm volatile("red.release.gpu.global.add.s32 [%0], 1;" ::"l"(address) : "memory");
+}
 #endif
 
 constexpr unsigned EVERY_LANE = 0xffffffff;
 constexpr int LANES = 32, BAND = 8, NOWHERE = -9;
+constexpr int LINE = 32;    // ints of a line of the cache
+constexpr int AT_ONCE = 2;  // rows
 
 // What the lane before has; the first one has its own.
 template <class T>
@@ -121,11 +131,12 @@ __device__ void find_reach(const T* flow, int* reach, const Shape& shape) {
     most = max(most, max(-down, down + 1));
   });
   for (int other = LANES / 2; other > 0; other /= 2) most = max(most, __shfl_down_sync(EVERY_LANE, most, other));
-  if (threadIdx.x == 0 && most > load_acquire(reach)) atomicMax(reach, most);
+  if (threadIdx.x == 0 && most > load_relaxed(reach)) atomicMax(reach, most);
 }
 
 // Where sums are kept: `kept` bands at a time, of all pictures' `count`, each of `strips`. A pixel lands at most `reach`
-// bands up or down; a band's sums are divided `lag` bands after its pixels are added, when what it needs is mostly done.
+// bands up or down. A band's sums are divided `lag` bands after its pixels are added, and their place is taken again half
+// of the busy bands after that, when what each needs is mostly done.
 struct Ring {
   int strips, bands_of_picture, reach, lag, kept;
   Index count;
@@ -137,12 +148,12 @@ struct Ring {
     reach = (reach_in_rows + BAND - 1) / BAND;
     const int busy = gridDim.x * blockDim.y / strips;  // bands that all warps work on
     lag = int(min(count, Index(reach) + 1 + busy / 2));
-    kept = int(min(count, Index(reach) + 1 + lag + busy));
+    kept = int(min(count, Index(reach) + 1 + lag + busy + busy / 2));
   }
 };
 
-// `progress`: the next job, the reach in rows; per band, how many strips are added, and how many have cleared sums. They
-// begin as zeros. A job waits for earlier ones alone, so it does not matter how many warps run at once.
+// `progress`: the next job; a line on, the reach in rows; another on, per band how many strips are added, and how many
+// have cleared sums. They begin as zeros. A job waits for earlier ones alone, so it does not matter how many warps run at once.
 template <class T>
 struct Forward {
   const T *image, *flow;
@@ -153,7 +164,7 @@ struct Forward {
   T eps;
 
   __device__ void run() const {
-    const Ring ring(shape, progress[1]);
+    const Ring ring(shape, progress[LINE]);
     const Index jobs = (ring.kept + ring.count + ring.lag) * ring.strips;
     for (Index job = next_job(); job < jobs; job = next_job()) {
       const Index step = job / ring.strips - ring.kept, done = step - ring.lag;
@@ -168,21 +179,20 @@ struct Forward {
     const int job = threadIdx.x == 0 ? atomicAdd(progress, 1) : 0;
     return __shfl_sync(EVERY_LANE, job, 0);
   }
-  __device__ int* added(Index band) const { return progress + 2 + band; }
-  __device__ int* cleared(const Ring& ring, Index band) const { return progress + 2 + ring.count + band; }
+  __device__ int* added(Index band) const { return progress + 2 * LINE + band; }
+  __device__ int* cleared(const Ring& ring, Index band) const { return added(ring.count + band); }
 
   // Until all strips within reach of a band are counted.
   __device__ void wait(const Ring& ring, const int* counts, Index band) const {
     const Index first = max(band - ring.reach, Index(0)), last = min(band + ring.reach, ring.count - 1);
     for (Index other = first + threadIdx.x; other <= last; other += LANES)
-      while (load_acquire(counts + other) < ring.strips) continue;
+      while (load_acquire(counts + other) < ring.strips)
+        while (load_relaxed(counts + other) < ring.strips) __nanosleep(50);
     __syncwarp();
   }
   __device__ void count_strip(int* count) const {
     __syncwarp();
-    if (threadIdx.x > 0) return;
-    __threadfence();
-    atomicAdd(count, 1);
+    if (threadIdx.x == 0) increment_release(count);
   }
 
   // A band's cells lie by quad, row and column.
@@ -197,21 +207,27 @@ struct Forward {
     count_strip(cleared(ring, band));
   }
 
+  // A row is loaded before the one above it is written.
   __device__ void divide(const Ring& ring, Index band, int column) const {
     wait(ring, added(0), band);
     const Index n = band / ring.bands_of_picture, plane = shape.plane();
     const int top = int(band % ring.bands_of_picture) * BAND, slot = int(band % ring.kept);
-    for (int row = top; row < min(top + BAND, shape.height) && column < shape.width; ++row) {
-      const Index at = Index(row) * shape.width + column;
-      T weight = 0;
+    for (int first = top; first < top + BAND; first += AT_ONCE) {
+      T weights[AT_ONCE];
       for (int quad = shape.quads() - 1; quad >= 0; --quad) {
-        const Quad<T> sums = *cell(slot, quad, row, column);
-        *cell(slot, quad, row, column) = {};
-        for (int i = 3; i >= 0; --i) {
-          const int channel = 4 * quad + i;
-          if (channel == shape.channels) coverage[n * plane + at] = weight = sums.lanes[i];
-          if (channel < shape.channels)
-            warped[(n * shape.channels + channel) * plane + at] = sums.lanes[i] / (weight + eps);
+        Quad<T> sums[AT_ONCE];
+        for (int i = 0; i < AT_ONCE; ++i)
+          if (first + i < shape.height && column < shape.width) sums[i] = *cell(slot, quad, first + i, column);
+        for (int i = 0; i < AT_ONCE; ++i) {
+          if (first + i >= shape.height || column >= shape.width) continue;
+          *cell(slot, quad, first + i, column) = {};
+          const Index at = Index(first + i) * shape.width + column;
+          for (int lane = 3; lane >= 0; --lane) {
+            const int channel = 4 * quad + lane;
+            if (channel == shape.channels) __stcs(coverage + n * plane + at, weights[i] = sums[i].lanes[lane]);
+            if (channel < shape.channels)
+              __stcs(warped + (n * shape.channels + channel) * plane + at, sums[i].lanes[lane] / (weights[i] + eps));
+          }
         }
       }
     }
@@ -239,7 +255,7 @@ struct Forward {
     const Index plane = shape.plane(), at = Index(row) * shape.width + column;
     const T* displacement = flow + 2 * n * plane + at;
     const T* colors = image + (shape.image_batch == 1 ? 0 : n) * shape.channels * plane + at;
-    Source source = {displacement[0], displacement[plane], {}};
+    Source source = {__ldcs(displacement), __ldcs(displacement + plane), {}};
     for (int i = 0; i < 4; ++i) {
       const int channel = 4 * quad + i;
       source.colors.lanes[i] = channel < shape.channels ? colors[channel * plane] : T(channel == shape.channels);
@@ -263,6 +279,7 @@ struct Forward {
       };
       Sum below = {NOWHERE, NOWHERE, {}};
       Source next = load(n, quad, top, column);
+#pragma unroll 1  // more would spill
       for (int row = top; row < top + BAND; ++row) {
         const Source source = next;
         next = load(n, quad, min(row + 1, top + BAND - 1), column);
@@ -291,24 +308,27 @@ struct Forward {
   }
 };
 
-// The same, plainly, with sums that do not depend on their order: integers, in units of 1 / *scale. A colour of NaN or
-// Inf, which no integer holds, is added to `warped` itself, where in any order it leaves what it must.
+// The same, plainly, with sums that do not depend on their order: integers, in units of 1 / scale, one of
+// each channel of each image, the coverage the last. A colour of NaN or Inf, which no integer holds, is added to `warped`
+// itself, where in any order it leaves what it must.
 template <class T>
-__device__ void splat_fixed(const T* image, const T* flow, unsigned long long* cells, T* warped, const double* scale,
+__device__ void splat_fixed(const T* image, const T* flow, unsigned long long* cells, T* warped, const double* scales,
                             Shape shape) {
   const Index plane = shape.plane();
   for_each_pixel(shape.batch, shape, [&](Index n, int row, int column) {
     const Index at = Index(row) * shape.width + column;
     const T* displacement = flow + 2 * n * plane + at;
     const Landing<T> landing(displacement[0], displacement[plane], column, row, shape);
-    const T* colors = image + (shape.image_batch == 1 ? 0 : n) * shape.channels * plane + at;
+    const Index image_n = shape.image_batch == 1 ? 0 : n;
+    const T* colors = image + image_n * shape.channels * plane + at;
+    const double* scale = scales + image_n * (shape.channels + 1);
     for (int corner = 0; corner < 4; ++corner) {
       const T weight = landing.weight(corner);
       const Index cell = landing.cell(corner, shape);
       if (cell < 0 || !(weight > 0)) continue;
       for (int channel = 0; channel <= shape.channels; ++channel) {
         const T value = channel < shape.channels ? colors[channel * plane] : T(1);
-        const long long units = __double2ll_rn(double(value) * double(weight) * *scale);
+        const long long units = __double2ll_rn(double(value) * double(weight) * scale[channel]);
         if (value - value == 0)
           atomicAdd(cells + (n * (shape.channels + 1) + channel) * plane + cell, (unsigned long long)units);
         else
@@ -319,16 +339,17 @@ __device__ void splat_fixed(const T* image, const T* flow, unsigned long long* c
 }
 
 template <class T>
-__device__ void normalise_fixed(const long long* cells, T* warped, T* coverage, const double* scale, Shape shape, T eps) {
+__device__ void normalise_fixed(const long long* cells, T* warped, T* coverage, const double* scales, Shape shape, T eps) {
   const Index plane = shape.plane();
   for_each_pixel(shape.batch, shape, [&](Index n, int row, int column) {
     const Index at = Index(row) * shape.width + column;
     const long long* cell = cells + n * (shape.channels + 1) * plane + at;
-    const double weight = double(cell[shape.channels * plane]) / *scale;
+    const double* scale = scales + (shape.image_batch == 1 ? 0 : n) * (shape.channels + 1);
+    const double weight = double(cell[shape.channels * plane]) / scale[shape.channels];
     coverage[n * plane + at] = T(weight);
     for (int channel = 0; channel < shape.channels; ++channel) {
       T& out = warped[(n * shape.channels + channel) * plane + at];
-      out = out + T(double(cell[channel * plane]) / *scale / (weight + double(eps)));
+      out = out + T(double(cell[channel * plane]) / scale[channel] / (weight + double(eps)));
     }
   });
 }
@@ -397,12 +418,12 @@ struct Gradient {
     forward.run();                                                                                                     \
   }                                                                                                                    \
   extern "C" __global__ void splat_fixed_##SUFFIX(const T* image, const T* flow, unsigned long long* cells, T* warped, \
-                                                  const double* scale, Shape shape) {                                  \
-    splat_fixed<T>(image, flow, cells, warped, scale, shape);                                                          \
+                                                  const double* scales, Shape shape) {                                  \
+    splat_fixed<T>(image, flow, cells, warped, scales, shape);                                                          \
   }                                                                                                                    \
   extern "C" __global__ void normalise_fixed_##SUFFIX(const long long* cells, T* warped, T* coverage,                  \
-                                                      const double* scale, Shape shape, T eps) {                       \
-    normalise_fixed<T>(cells, warped, coverage, scale, shape, eps);                                                    \
+                                                      const double* scales, Shape shape, T eps) {                       \
+    normalise_fixed<T>(cells, warped, coverage, scales, shape, eps);                                                    \
   }                                                                                                                    \
   extern "C" __global__ void gather_##SUFFIX(Gradient<T> gradient) { gradient.run(); }
 
