@@ -85,12 +85,13 @@ def forward_warp(image: Tensor, flow: Tensor, eps: float) -> Pair:
 
 def _splat(image: Tensor, flow: Tensor, warped: Tensor, coverage: Tensor, eps: float) -> None:
     n, channels, h, w = warped.shape
-    bands = n * -(-h // BAND)
+    shape, bands_of_picture = _shape(image, flow), -(-h // BAND)
+    bands = n * bands_of_picture
     cells = flow.new_empty((bands, channels // 4 + 1, BAND, w, 4))
     progress = flow.new_zeros(2 * (LINE + bands), dtype=torch.int32)
     pointers = [tensor.data_ptr() for tensor in (image, flow, cells, warped, coverage, progress)]
-    forward = _struct(_REALS[flow.dtype], 6)((ctypes.c_void_p * 6)(*pointers), _shape(image, flow), eps)
-    _launch("reach", flow, _blocks(n, -(-h // BAND), w), flow, progress[LINE:], _shape(image, flow))
+    forward = _struct(_REALS[flow.dtype], 6)((ctypes.c_void_p * 6)(*pointers), shape, eps)
+    _launch("reach", flow, _blocks(n, bands_of_picture, w), flow, progress[LINE:], shape)
     _launch("forward", flow, (_resident_blocks(flow.device) if flow.numel() else 0, 1, 1), forward)
 
 

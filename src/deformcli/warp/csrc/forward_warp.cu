@@ -14,6 +14,7 @@ struct Shape {
   int channels, height, width;
   __device__ Index plane() const { return Index(height) * width; }
   __device__ int quads() const { return channels / 4 + 1; }
+  __device__ Index image_of(Index n) const { return image_batch == 1 ? 0 : n; }
 };
 
 // Where a source pixel lands: its upper left cell and the weights of the columns and rows around the target.
@@ -69,10 +70,11 @@ struct alignas(16) Quad {
   }
   // A colour of NaN or Inf must not reach a cell it has no weight in.
   __device__ Quad times(T weight) const {
-    const bool real = weight > 0;
-    return {{real ? lanes[0] * weight : T(0), real ? lanes[1] * weight : T(0), real ? lanes[2] * weight : T(0),
-             real ? lanes[3] * weight : T(0)}};
+    Quad weighted;
+    for (int i = 0; i < 4; ++i) weighted.lanes[i] = weight > 0 ? lanes[i] * weight : T(0);
+    return weighted;
   }
+  __device__ bool any() const { return lanes[0] != 0 || lanes[1] != 0 || lanes[2] != 0 || lanes[3] != 0; }
 };
 
 template <class T>
@@ -117,7 +119,9 @@ __device__ T lane_before(T value) {
 }
 template <class T>
 __device__ Quad<T> lane_before(const Quad<T>& quad) {
-  return {{lane_before(quad.lanes[0]), lane_before(quad.lanes[1]), lane_before(quad.lanes[2]), lane_before(quad.lanes[3])}};
+  Quad<T> before;
+  for (int i = 0; i < 4; ++i) before.lanes[i] = lane_before(quad.lanes[i]);
+  return before;
 }
 
 // How far up and down pixels move, in rows, at most: into `reach`.
@@ -153,7 +157,8 @@ struct Ring {
 };
 
 // `progress`: the next job; a line on, the reach in rows; another on, per band how many strips are added, and how many
-// have cleared sums. They begin as zeros. A job waits for earlier ones alone, so it does not matter how many warps run at once.
+// have cleared sums. They begin as zeros. A job waits for earlier ones alone, so it does not matter how many warps run
+// at once.
 template <class T>
 struct Forward {
   const T *image, *flow;
@@ -254,7 +259,7 @@ struct Forward {
     if (row >= shape.height || column >= shape.width) return {T(shape.width), T(shape.height), {}};  // lands outside
     const Index plane = shape.plane(), at = Index(row) * shape.width + column;
     const T* displacement = flow + 2 * n * plane + at;
-    const T* colors = image + (shape.image_batch == 1 ? 0 : n) * shape.channels * plane + at;
+    const T* colors = image + shape.image_of(n) * shape.channels * plane + at;
     Source source = {__ldcs(displacement), __ldcs(displacement + plane), {}};
     for (int i = 0; i < 4; ++i) {
       const int channel = 4 * quad + i;
@@ -272,7 +277,7 @@ struct Forward {
     for (int quad = 0; quad < shape.quads(); ++quad) {
       const auto add = [&](const Sum& sum) {
         const int x = sum.x, y = sum.y;
-        if (x < 0 || x >= shape.width || y < 0 || y >= shape.height) return;
+        if (x < 0 || x >= shape.width || y < 0 || y >= shape.height || !sum.values.any()) return;
         const int there = slot + y / BAND - top / BAND;
         const int wrapped = there < 0 ? there + ring.kept : there >= ring.kept ? there - ring.kept : there;
         add_to(cell(wrapped, quad, y, x), sum.values, shape.channels + 1 - 4 * quad);
@@ -308,9 +313,9 @@ struct Forward {
   }
 };
 
-// The same, plainly, with sums that do not depend on their order: integers, in units of 1 / scale, one of
-// each channel of each image, the coverage the last. A colour of NaN or Inf, which no integer holds, is added to `warped`
-// itself, where in any order it leaves what it must.
+// The same, plainly, with sums that do not depend on their order: integers, in units of 1 / scale. Each
+// channel of each image has its own, the coverage the last. A colour of NaN or Inf, which no integer holds, is added to
+// `warped` itself, where in any order it leaves what it must.
 template <class T>
 __device__ void splat_fixed(const T* image, const T* flow, unsigned long long* cells, T* warped, const double* scales,
                             Shape shape) {
@@ -319,9 +324,8 @@ __device__ void splat_fixed(const T* image, const T* flow, unsigned long long* c
     const Index at = Index(row) * shape.width + column;
     const T* displacement = flow + 2 * n * plane + at;
     const Landing<T> landing(displacement[0], displacement[plane], column, row, shape);
-    const Index image_n = shape.image_batch == 1 ? 0 : n;
-    const T* colors = image + image_n * shape.channels * plane + at;
-    const double* scale = scales + image_n * (shape.channels + 1);
+    const T* colors = image + shape.image_of(n) * shape.channels * plane + at;
+    const double* scale = scales + shape.image_of(n) * (shape.channels + 1);
     for (int corner = 0; corner < 4; ++corner) {
       const T weight = landing.weight(corner);
       const Index cell = landing.cell(corner, shape);
@@ -344,7 +348,7 @@ __device__ void normalise_fixed(const long long* cells, T* warped, T* coverage, 
   for_each_pixel(shape.batch, shape, [&](Index n, int row, int column) {
     const Index at = Index(row) * shape.width + column;
     const long long* cell = cells + n * (shape.channels + 1) * plane + at;
-    const double* scale = scales + (shape.image_batch == 1 ? 0 : n) * (shape.channels + 1);
+    const double* scale = scales + shape.image_of(n) * (shape.channels + 1);
     const double weight = double(cell[shape.channels * plane]) / scale[shape.channels];
     coverage[n * plane + at] = T(weight);
     for (int channel = 0; channel < shape.channels; ++channel) {
@@ -381,7 +385,7 @@ struct Gradient {
                     cell < 0 ? T(0) : grad_coverage[n * plane + cell]};
     }
     for (int channel = 0; channel < shape.channels; ++channel) {
-      const Index image_at = ((shape.image_batch == 1 ? 0 : n) * shape.channels + channel) * plane + at;
+      const Index image_at = (shape.image_of(n) * shape.channels + channel) * plane + at;
       const Index first = (n * shape.channels + channel) * plane;
       const T color = image[image_at];
       T mean = add_image && grad_image ? grad_image[image_at] : T(0);
@@ -418,12 +422,12 @@ struct Gradient {
     forward.run();                                                                                                     \
   }                                                                                                                    \
   extern "C" __global__ void splat_fixed_##SUFFIX(const T* image, const T* flow, unsigned long long* cells, T* warped, \
-                                                  const double* scales, Shape shape) {                                  \
-    splat_fixed<T>(image, flow, cells, warped, scales, shape);                                                          \
+                                                  const double* scales, Shape shape) {                                 \
+    splat_fixed<T>(image, flow, cells, warped, scales, shape);                                                         \
   }                                                                                                                    \
   extern "C" __global__ void normalise_fixed_##SUFFIX(const long long* cells, T* warped, T* coverage,                  \
-                                                      const double* scales, Shape shape, T eps) {                       \
-    normalise_fixed<T>(cells, warped, coverage, scales, shape, eps);                                                    \
+                                                      const double* scales, Shape shape, T eps) {                      \
+    normalise_fixed<T>(cells, warped, coverage, scales, shape, eps);                                                   \
   }                                                                                                                    \
   extern "C" __global__ void gather_##SUFFIX(Gradient<T> gradient) { gradient.run(); }
 
