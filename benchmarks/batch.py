@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from deform_frontalize.face_crop import crop
 from deform_frontalize.frontalizer import Frontalizer
 from deform_inpaint.inpainter import Inpainter
 from deformcli.batch import Function, run
-from deformcli.engine.device import choose_device
+from deformcli.faces.crop import crop
 from deformcli.images import Picture, mask_known, read_image, to_tensor, to_uint8, write_image
 from deformcli.options import BatchOptions
-from deformcli.weights import resolve_weights
+from deformcli.runtime.device import choose_device
+from deformcli.weights.store import resolve_weights
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

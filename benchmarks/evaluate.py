@@ -18,11 +18,12 @@ from deform_frontalize.networks import Generator as Frontalizing
 from deform_frontalize.recipe import BEST as FRONTALIZE
 from deform_inpaint.networks import Generator as Inpainting
 from deform_inpaint.recipe import BEST as INPAINT
-from deformcli.engine.device import choose_device
+from deformcli.faces.align import align, crop_points
+from deformcli.faces.identify import NETWORKS
 from deformcli.metrics import hole_psnr, mse, psnr, ssim
 from deformcli.metrics.perceptual import perceptual_distance
 from deformcli.models.embedders import CompactVGG19Features, MobileFaceNet
-from deformcli.models.identity import NETWORKS, align, crop_points
+from deformcli.runtime.device import choose_device
 
 BATCH = 16
 Contestant = Callable[[torch.Tensor, torch.Tensor], object]

@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 import torch
 
-from deform_frontalize.detectors import SMALLEST, SURE, Face, Mtcnn, YuNet
-from deform_frontalize.face_crop import SIZE, Square, square_around
 from deformcli.data import rendered, rotated
+from deformcli.faces.crop import SIZE, Square, square_around
+from deformcli.faces.detect import SMALLEST, SURE, Face, Mtcnn, YuNet
 
 ANGLES = (15, 30, 45, 60, 75, 90)
 FRONTAL = 4  # degrees of yaw of the portraits that are turned

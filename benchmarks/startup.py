@@ -37,8 +37,8 @@ app(sys.argv[1:], prog_name="bare")
 NETWORK = """
 import time, torch, torchvision, cv2
 from pathlib import Path
-from deform_frontalize.detectors import Mtcnn
-from deform_frontalize.face_crop import crop, square_around
+from deformcli.faces.detect import Mtcnn
+from deformcli.faces.crop import crop, square_around
 from deform_frontalize.frontalizer import Frontalizer
 from deformcli.images import read_image, to_tensor
 rgb = read_image({photo!r}).rgb

@@ -19,11 +19,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from deformcli import registry
 from deformcli.data.spec import open_items
-from deformcli.engine.batches import batches
-from deformcli.engine.device import choose_device
-from deformcli.engine.players import Players
-from deformcli.engine.processes import Processes
-from deformcli.engine.settings import override
+from deformcli.recipes.settings import override
+from deformcli.runtime.device import choose_device
+from deformcli.training.batches import batches
+from deformcli.training.processes import Processes
+from deformcli.training.step import Players
 
 LATE = 10**9  # a step at which all losses are on
 FORMATS = {"fp32": ("off", torch.float32), "bf16": ("bf16", torch.bfloat16), "fp16": ("fp16", torch.float16)}

@@ -48,7 +48,7 @@ def shared() -> Path:
 @pytest.fixture
 def converted(tmp_path: Path) -> Callable[[Path], Path]:
     """The tensors of a pickle as a .safetensors file, as `deform weights convert` makes it."""
-    from deformcli.pickles import convert
+    from deformcli.weights.pickles import convert
 
     def make(source: Path) -> Path:
         convert(source, tmp_path / f"{source.stem}.safetensors")
@@ -100,7 +100,7 @@ def tiny_config() -> Callable[..., Any]:
     """`tiny_config("inpaint", "fw-gap", "training.steps=4")` is a preset with networks small enough for a test."""
     from deform_frontalize.recipe import FrontalizeRecipe
     from deform_inpaint.recipe import InpaintRecipe
-    from deformcli.engine.settings import override
+    from deformcli.recipes.settings import override
 
     narrow = {
         "frontalize": ["generator.regressor_widths=4,4,6,6,8", "generator.inpainter_widths=4,6,8"],
@@ -127,7 +127,7 @@ def tiny_weights(tiny_config, tmp_path_factory) -> Callable[[str], Path]:
 
     from deform_frontalize.networks import Generator as Frontalizing
     from deform_inpaint.networks import Generator as Inpainting
-    from deformcli.engine.checkpoint import export_generator
+    from deformcli.weights.networks import export_generator
 
     folder = tmp_path_factory.mktemp("weights")
 

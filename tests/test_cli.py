@@ -78,7 +78,7 @@ def test_light_commands_import_nothing_heavy(tmp_path):
 def test_detector_leaves_the_rest_of_its_package_alone(tmp_path):
     python(
         tmp_path,
-        "import sys; from deform_frontalize.detectors import Mtcnn; Mtcnn();"
+        "import sys; from deformcli.faces.detect import Mtcnn; Mtcnn();"
         "assert not [name for name in sys.modules if name.startswith(('facenet_pytorch', 'requests'))];"
         "import facenet_pytorch; facenet_pytorch.InceptionResnetV1; Mtcnn()",
     )

@@ -15,7 +15,7 @@ import pytest
 from deformcli import options
 
 from .conftest import ROOT, clean_environment
-from .test_weights import toml
+from .weights.test_weights import toml
 
 COMPLETIONS = {shell: ROOT / "completions" / f"deform.{shell}" for shell in ("bash", "zsh", "fish")}
 MANUAL = ROOT / "docs" / "deform.1"

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from deformcli.images import read_image, write_image
-from deformcli.manifest import CORE_MANIFEST, read_manifest
+from deformcli.weights.manifest import CORE_MANIFEST, read_manifest
 
 from .conftest import ROOT, clean_environment
 
@@ -82,12 +82,12 @@ def test_manifest_of_the_page_is_one(tmp_path):
 
 
 def test_figures_are_what_the_tool_draws(tmp_path):
-    specification = importlib.util.spec_from_file_location("figures", DOCS / "figures.py")
+    specification = importlib.util.spec_from_file_location("figures", ROOT / "tools" / "figures.py")
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     for drawn in module.figures(tmp_path):
         committed = read_image(DOCS / "images" / drawn.name).rgb.astype(int)
-        assert abs(committed - read_image(drawn).rgb).mean() < 1, f"draw it anew: python docs/figures.py ({drawn.name})"
+        assert abs(committed - read_image(drawn).rgb).mean() < 1, f"run python tools/figures.py ({drawn.name})"
 
 
 def test_tests_that_reliability_names_are_there():

@@ -9,10 +9,11 @@ import typer
 from typer.testing import CliRunner
 
 import deformcli
-from deformcli import hookspecs, manifest, registry
+from deformcli import hookspecs, registry
 from deformcli.errors import UsageError
+from deformcli.weights import manifest
 
-from .test_weights import toml
+from .weights.test_weights import toml
 
 
 class Inline:
@@ -93,7 +94,7 @@ def test_data_set_of_a_plugin_is_opened_like_any_other(inline, monkeypatch):
 
 
 def test_register_weights(inline):
-    assert manifest.manifest()["inline-weights"].manifest == inline.manifest
+    assert manifest.all_weights()["inline-weights"].manifest == inline.manifest
 
 
 def test_doctor(inline):

@@ -48,8 +48,8 @@ def test_carries_everything(environment: Path, tmp_path: Path) -> None:
     code = (
         "import deformcli, deform_frontalize, deform_inpaint, deform_train, deform_evaluate, deform_synthesize;"
         "import pathlib;"
-        "from deformcli.manifest import manifest; from deformcli.weights import verified_file;"
-        "[verified_file(e) for e in manifest().values() if e.source == 'bundled'];"
+        "from deformcli.weights import all_weights, verified_file;"
+        "[verified_file(e) for e in all_weights().values() if e.source == 'bundled'];"
         "print(pathlib.Path(deformcli.__file__).parent)"
     )
     done = _run(environment, tmp_path, "python", "-c", code)

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from deformcli.engine.evaluator import TARGET
-from deformcli.engine.recipe import Batch
+from deformcli.data.loading import Batch
+from deformcli.evaluation.measure import TARGET
 from deformcli.images import Picture, encode_image, to_uint8
 
 MOST = 240

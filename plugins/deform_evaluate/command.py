@@ -55,9 +55,9 @@ def recipe(
     """Measure weights and baselines on the held-out items of a task: same items, same masks, same seed."""
     kind = registry.choose("recipe", recipe, registry.recipes())
 
+    from deformcli.data.loading import InOrder
     from deformcli.data.spec import open_items
-    from deformcli.engine.batches import InOrder
-    from deformcli.engine.device import choose_device
+    from deformcli.runtime.device import choose_device
 
     from .methods import choose_baselines, open_tasks
     from .run import judge
@@ -105,8 +105,8 @@ def sweep(
     """Lay runs side by side with their warped pictures w1..wK: what one setting does."""
     kind = registry.choose("recipe", recipe, registry.recipes())
 
-    from deformcli.engine.device import choose_device
     from deformcli.images import write_image
+    from deformcli.runtime.device import choose_device
 
     from .sweep import find_runs, lay_out
 

@@ -1,4 +1,4 @@
-"""Networks that describe a picture by numbers: who is in it, what is in it. See `deformcli.engine.evaluator.Describer`.
+"""Networks that describe pictures by numbers: who, and what, is in them. See `deformcli.evaluation.measure.Describer`.
 
 Faces are aligned by the five points that MTCNN finds in the true picture, for whatever a method made of it: an output
 should have its face there. The unchanged input (the baseline `copy`) is turned, so it is aligned by its own points, as
@@ -19,13 +19,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from deformcli.engine.evaluator import TARGET, Describer, content_hashes
-from deformcli.engine.recipe import Recipe
 from deformcli.errors import WeightsError, one_line
-from deformcli.files import write_atomic
-from deformcli.hub import cache_dir
-from deformcli.models.embedders import CompactVGG19Features, VGG16Features, load_frozen
-from deformcli.models.identity import FacePoints, Identifier, crop_points
+from deformcli.evaluation.measure import TARGET, Describer, content_hashes
+from deformcli.faces.align import crop_points
+from deformcli.faces.detect import FacePoints
+from deformcli.faces.identify import Identifier
+from deformcli.models.embedders import CompactVGG19Features, VGG16Features
+from deformcli.recipes.recipe import Recipe
+from deformcli.runtime.storage import cache_dir, write_atomic
+from deformcli.weights.networks import load_frozen
 
 COPY = "copy"
 PERCEPTUAL = {"vgg-16": VGG16Features, "vgg-19-compact": CompactVGG19Features}

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from deformcli.engine.recipe import Batch
+from deformcli.data.loading import Batch
 from deformcli.errors import NothingToDoError, UsageError
-from deformcli.files import READABLE
 from deformcli.images import read_image, to_tensor
+from deformcli.images.formats import READABLE
 from deformcli.metrics.pixel import WINDOW
 
 BATCH = 16

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from deformcli.data.loading import Batch
 from deformcli.data.spec import open_items
-from deformcli.engine.evaluator import TARGET, Method
-from deformcli.engine.recipe import Batch, Recipe
-from deformcli.engine.settings import override
 from deformcli.errors import UsageError
-from deformcli.weights import file_sha256, resolve_weights
+from deformcli.evaluation.measure import TARGET, Method
+from deformcli.recipes.recipe import Recipe
+from deformcli.recipes.settings import override
+from deformcli.weights.store import file_sha256, resolve_weights
 
 MEAN, MEAN_OF = "mean", 200  # training pictures that the baseline `mean` averages
 

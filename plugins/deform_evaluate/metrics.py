@@ -13,16 +13,17 @@ import torch
 from torch import Tensor
 
 from deformcli import metrics, registry
-from deformcli.engine.evaluator import TARGET, Describer, Judge, Measurements
-from deformcli.engine.gap_judge import gap_auc
-from deformcli.engine.recipe import Batch, Recipe, target_known
+from deformcli.data.loading import Batch
 from deformcli.errors import DeformError, UsageError, WeightsError
+from deformcli.evaluation.gap import gap_auc
+from deformcli.evaluation.measure import TARGET, Describer, Judge, Measurements
+from deformcli.faces.identify import NETWORKS
 from deformcli.metrics.fidelity import frechet_distance, inception_score, kernel_distance
 from deformcli.metrics.perceptual import perceptual_distance
 from deformcli.metrics.recognition import identity_cosine, rank1
-from deformcli.models.embedders import load_frozen
-from deformcli.models.identity import NETWORKS
-from deformcli.weights import file_sha256, resolve_weights
+from deformcli.recipes.recipe import Recipe, target_known
+from deformcli.weights.networks import load_frozen
+from deformcli.weights.store import file_sha256, resolve_weights
 
 from .describers import PERCEPTUAL, Gaps, Identities, Inception, Looks, Remembered
 from .options import Judging

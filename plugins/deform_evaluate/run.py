@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.progress import track
 
 from deformcli import __version__
-from deformcli.engine.device import choose_device
-from deformcli.engine.evaluator import Method, measure
-from deformcli.engine.recipe import Batch, Recipe
+from deformcli.data.loading import Batch
 from deformcli.errors import DeformError
-from deformcli.files import write_atomic
+from deformcli.evaluation.measure import Method, measure
 from deformcli.metrics.fidelity import FEW
+from deformcli.recipes.recipe import Recipe
+from deformcli.runtime.device import choose_device
+from deformcli.runtime.storage import write_atomic
 
 from . import terminal, writers
 from .album import Album

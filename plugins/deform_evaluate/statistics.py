@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from deformcli.engine.evaluator import Measurements
+from deformcli.evaluation.measure import Measurements
 
 from .metrics import Metric
 

@@ -13,11 +13,12 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from deformcli.data.loading import to_device
 from deformcli.data.spec import open_items
-from deformcli.engine.recipe import Recipe, to_device
-from deformcli.engine.settings import override
 from deformcli.errors import UsageError
 from deformcli.images import to_uint8
+from deformcli.recipes.recipe import Recipe
+from deformcli.recipes.settings import override
 
 ABOUT, WEIGHTS = "run.json", "weights.safetensors"
 GAP, LABEL, HEAD = 4, 96, 14  # pixels between pictures, of the column of labels, of the row of names

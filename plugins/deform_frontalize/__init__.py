@@ -22,7 +22,7 @@ def register_recipes() -> Mapping[str, str]:
 @deformcli.hookimpl
 def doctor() -> Sequence[tuple[str, bool, str]]:
     try:
-        from .detectors import Mtcnn
+        from deformcli.faces.detect import Mtcnn
 
         Mtcnn()
     except Exception as error:  # whatever is wrong with the detector's package

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 from deformcli.errors import NothingToDoError, UsageError
+from deformcli.faces.detect import FRONTAL, Face
 
-from .detectors import FRONTAL, Face
 from .options import FaceOptions, ViewOptions
 
 TOO_FAR = 25  # degrees, as `Face.yaw` guesses them: beside a face turned further too much would have to change

@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from deformcli.engine.recipe import build_generator
+from deformcli.weights.networks import build_generator
 
-from .native import enlarge
+from .full_size import enlarge
 from .networks import Frontalized, Generator, GeneratorConfig
 
 

@@ -13,14 +13,17 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from deformcli import losses
+from deformcli.data.loading import Batch
 from deformcli.data.pairs import FacePairs
 from deformcli.data.sources import Pairs, Source
-from deformcli.engine.judges import as_picture, build_judges, fooling_terms, gap_guess, judging_terms
-from deformcli.engine.recipe import Batch, Recipe, TrainingConfig, check_size, target_known
 from deformcli.errors import UsageError
+from deformcli.faces.align import face_view
 from deformcli.models.discriminators import FacePatchDiscriminator
-from deformcli.models.embedders import MobileFaceNet, load_frozen
+from deformcli.models.embedders import MobileFaceNet
+from deformcli.recipes.adversarial import as_picture, build_judges, fooling_terms, gap_guess, judging_terms
+from deformcli.recipes.recipe import Recipe, TrainingConfig, check_size, target_known
 from deformcli.warp import flow_to_rgb, mesh_grid
+from deformcli.weights.networks import load_frozen
 
 from .networks import Frontalized, Generator, GeneratorConfig
 
@@ -153,8 +156,8 @@ class FrontalizeRecipe(Recipe):
         """On a quarter of the batch: the embedder costs twice as much as the generator."""
         weights, some = self.config.losses, max(1, len(output) // 4)
         with torch.no_grad():
-            wanted = self.embedder(losses.face_view(target[:some])).float()
-        found = self.embedder(losses.face_view(output[:some])).float()
+            wanted = self.embedder(face_view(target[:some])).float()
+        found = self.embedder(face_view(output[:some])).float()
         terms = {}
         if weights.identity:
             terms["identity"] = weights.identity * losses.identity_loss(found, wanted)

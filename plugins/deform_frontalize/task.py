@@ -11,12 +11,12 @@ import numpy as np
 
 from deformcli.batch import Output, Task, Work
 from deformcli.errors import NothingToDoError
+from deformcli.faces.crop import SIZE, Square, crop, native_size, paste, square_around
+from deformcli.faces.detect import detector
 from deformcli.images import Picture, to_tensor, to_uint8
 from deformcli.options import NetworkOptions
 
 from .choice import choose, face_at
-from .detectors import detector
-from .face_crop import SIZE, Square, crop, native_size, paste, square_around
 from .options import FaceOptions, ViewOptions
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class Frontalize(Task):
     same_size = False  # faces are cut out to one size
 
     def load(self) -> None:
-        from deformcli.engine.device import choose_device
-        from deformcli.weights import resolve_weights
+        from deformcli.runtime.device import choose_device
+        from deformcli.weights.store import resolve_weights
 
         from .frontalizer import Frontalizer
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from deformcli.engine.recipe import build_generator
+from deformcli.weights.networks import build_generator
 
 from .networks import Generator, GeneratorConfig
 from .noise import calm

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from deformcli.errors import NothingToDoError, UsageError
-from deformcli.files import MAX_PIXELS, READABLE
 from deformcli.images import Picture, mask_weights, read_image, to_depth
+from deformcli.images.formats import MAX_PIXELS, READABLE
 
 from .options import MaskOptions
 

@@ -13,15 +13,17 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from deformcli import losses
+from deformcli.data.loading import Batch
 from deformcli.data.masked import MaskedPictures
 from deformcli.data.masks import mask_names
 from deformcli.data.sources import Source
-from deformcli.engine.judges import as_picture, build_judges, fooling_terms, gap_guess, judging_terms
-from deformcli.engine.recipe import Batch, Recipe, TrainingConfig, check_size, target_known
 from deformcli.images import to_tensor, to_uint8
 from deformcli.models.discriminators import SpectralPatchDiscriminator
-from deformcli.models.embedders import VGG16Features, load_frozen
+from deformcli.models.embedders import VGG16Features
+from deformcli.recipes.adversarial import as_picture, build_judges, fooling_terms, gap_guess, judging_terms
+from deformcli.recipes.recipe import Recipe, TrainingConfig, check_size, target_known
 from deformcli.warp import flow_to_rgb, smooth_fill
+from deformcli.weights.networks import load_frozen
 
 from .networks import Generator, GeneratorConfig, Inpainted
 

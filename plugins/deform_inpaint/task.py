@@ -27,8 +27,8 @@ class Inpaint(Task):
     together = False  # a picture alone has windows enough for the network
 
     def load(self) -> None:
-        from deformcli.engine.device import choose_device
-        from deformcli.weights import resolve_weights
+        from deformcli.runtime.device import choose_device
+        from deformcli.weights.store import resolve_weights
 
         from .inpainter import Inpainter
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from deformcli.data.rotated import EYES_TO_MOUTH
+from deformcli.data.turning import EYES_TO_MOUTH
 from deformcli.errors import UsageError
 
 from .makehuman import Mesh, read_binding, read_mesh, read_shape, read_texture

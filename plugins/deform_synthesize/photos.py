@@ -9,7 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from deformcli.data.rendered import Sample
-from deformcli.data.rotated import make_pair, read_head
+from deformcli.data.rotated import read_head
+from deformcli.data.turning import make_pair
 
 from .produce import Plan
 

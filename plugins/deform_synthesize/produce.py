@@ -14,8 +14,8 @@ import typer
 
 from deformcli.data.rendered import Sample, person_file, write_index, write_person
 from deformcli.errors import DeformError, UsageError
-from deformcli.files import write_atomic
-from deformcli.progress import bar
+from deformcli.runtime.progress import bar
+from deformcli.runtime.storage import write_atomic
 
 MULTIPIE = tuple(range(-90, 91, 15))
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from deformcli.data.rotated import CROP, MARGIN, WORLD, framing, rotation
+from deformcli.data.turning import CROP, MARGIN, WORLD, framing, rotation
 
 from .light import Light, illuminate
 from .people import Figure

@@ -12,9 +12,9 @@ from deformcli import options, registry
 from deformcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from deformcli.engine.processes import Processes
-    from deformcli.engine.recipe import Recipe
-    from deformcli.engine.trainer import Trainer
+    from deformcli.recipes.recipe import Recipe
+    from deformcli.training.processes import Processes
+    from deformcli.training.trainer import Trainer
 
 Preset = Annotated[
     str | None, typer.Option("--preset", help="A named config of the recipe: best by default, or that of --resume.")
@@ -95,10 +95,10 @@ def train(
     """Train a task's networks against their discriminators; under torchrun, on many devices."""
     kind = registry.choose("recipe", recipe, registry.recipes())
 
-    from deformcli.engine.checkpoint import find_checkpoint
-    from deformcli.engine.processes import joined
-    from deformcli.engine.settings import flat, override
-    from deformcli.weights import resolve_weights
+    from deformcli.recipes.settings import flat, override
+    from deformcli.training.checkpoint import find_checkpoint
+    from deformcli.training.processes import joined
+    from deformcli.weights.store import resolve_weights
 
     if resume and resume != "auto" and init_from:
         raise UsageError("--resume FILE and --init-from exclude one another", "a resumed run has its weights already")
@@ -140,8 +140,8 @@ def train(
 
 def _base(kind: Any, preset: str | None, checkpoint: Path | None, start: Path | None) -> Any:
     """The config before anything is changed: a preset, or that of the checkpoint, its networks those of the weights."""
-    from deformcli.engine.checkpoint import checkpoint_config, load_generator
-    from deformcli.engine.settings import from_dict
+    from deformcli.training.checkpoint import checkpoint_config
+    from deformcli.weights.networks import from_dict, load_generator
 
     if checkpoint is not None and preset is None:
         return checkpoint_config(checkpoint, type(next(iter(kind.presets.values()))))
@@ -156,7 +156,8 @@ def _base(kind: Any, preset: str | None, checkpoint: Path | None, start: Path | 
 
 def _helper(name: str, offline: bool) -> str:
     """`--weights vgg-16=FILE` as the assignment perceptual_weights=FILE: by what the network is for."""
-    from deformcli.weights import find_entry, resolve_weights
+    from deformcli.weights.manifest import find_entry
+    from deformcli.weights.store import resolve_weights
 
     return f"{find_entry(name.partition('=')[0]).task}_weights={resolve_weights(name, offline=offline)}"
 
@@ -165,7 +166,7 @@ def _trainer(task: Recipe, data: list[str], out: Path, processes: Processes, thr
     import torch
 
     from deformcli.data.spec import open_items
-    from deformcli.engine.trainer import Trainer
+    from deformcli.training.trainer import Trainer
 
     if threads:
         torch.set_num_threads(threads)
@@ -185,7 +186,7 @@ def _tried(trainer: Trainer) -> str:
 
 
 def _summary(trainer: Trainer, data: list[str], command: str | None) -> str:
-    from deformcli.engine.trainer import BEST_WEIGHTS, WEIGHTS
+    from deformcli.training.trainer import BEST_WEIGHTS, WEIGHTS
 
     weights = trainer.out / (BEST_WEIGHTS if trainer.best else WEIGHTS)
     skipped = f", {trainer.players.skipped} of them skipped" if trainer.players.skipped else ""

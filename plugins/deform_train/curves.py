@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-from deformcli.engine.runs import Run
+from deformcli.runs import Run
 
 WIDTH, HEIGHT, POINTS = 420, 220, 400
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")

@@ -11,8 +11,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from deformcli.engine.players import Losses
-    from deformcli.engine.trainer import Trainer
+    from deformcli.training.step import Losses
+    from deformcli.training.trainer import Trainer
 
 
 @contextmanager

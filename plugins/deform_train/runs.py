@@ -12,7 +12,7 @@ from deformcli import options
 from deformcli.errors import NothingToDoError
 
 if TYPE_CHECKING:
-    from deformcli.engine.runs import Run
+    from deformcli.runs import Run
 
 app = typer.Typer(help="Look at training runs.", no_args_is_help=True)
 Folders = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Folders of runs, or folders that hold some.")]
@@ -46,7 +46,7 @@ def show(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run.")], 
 @app.command()
 def compare(folders: Folders, output: Page = Path("runs.html")) -> None:
     """Draw the curves of all runs into one page, a chart for each number in their logs."""
-    from deformcli.files import write_atomic
+    from deformcli.runtime.storage import write_atomic
 
     from .curves import page
 
@@ -55,7 +55,7 @@ def compare(folders: Folders, output: Page = Path("runs.html")) -> None:
 
 
 def _runs(folders: list[Path]) -> list[Run]:
-    from deformcli.engine.runs import find_runs
+    from deformcli.runs import find_runs
 
     found = [run for folder in folders for run in find_runs(folder)]
     if not found:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from .files import MAX_PIXELS
+from deformcli.images.formats import MAX_PIXELS
 
 
 def recipe_names() -> list[str]:
@@ -27,9 +27,9 @@ def recipe_names() -> list[str]:
 
 def weights_ids(context: typer.Context) -> list[str]:
     """What completes weights, those of the command's task if there are any; a shell offers files where none fits."""
-    from .manifest import manifest
+    from deformcli.weights.manifest import all_weights
 
-    entries = manifest().values()
+    entries = all_weights().values()
     return sorted([entry.id for entry in entries if entry.task == context.info_name] or (entry.id for entry in entries))
 
 

@@ -9,8 +9,9 @@ import torch
 from deformcli.data import rotated
 from deformcli.data.files import read_picture
 from deformcli.data.pairs import FacePairs, flip
-from deformcli.data.rotated import CROP, EYES, Head, RotatedPhotos, lay_out, make_pair, turn
+from deformcli.data.rotated import RotatedPhotos
 from deformcli.data.sources import Pair, Source
+from deformcli.data.turning import CROP, EYES, Head, lay_out, make_pair, turn
 from deformcli.errors import UsageError
 from deformcli.warp import forward_warp
 

@@ -12,8 +12,9 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from deformcli import files, images
+from deformcli import images
 from deformcli.errors import DeformError, UsageError
+from deformcli.images import formats
 from deformcli.images.deep import encode_tiff
 
 RANDOM = np.random.default_rng(0)
@@ -36,7 +37,7 @@ def test_lossless_formats_come_back_bit_for_bit(tmp_path, suffix):
     images.write_image(RGB, tmp_path / f"a.{suffix}")
     picture = images.read_image(tmp_path / f"a.{suffix}")
     assert np.array_equal(picture.rgb, RGB) and picture.alpha is None and picture.size == (9, 6)
-    assert picture.format == files.WRITABLE[f".{suffix}"]
+    assert picture.format == formats.WRITABLE[f".{suffix}"]
 
 
 def test_jpeg_is_close_and_quality_counts(tmp_path):
@@ -287,7 +288,7 @@ def test_place_of_a_photo_is_kept_or_stripped(tmp_path):
 
 def test_damaged_exif_is_left_behind(tmp_path):
     Image.fromarray(RGB).save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
-    with images.pillow_limits(files.MAX_PIXELS):  # and Pillow does not talk about it
+    with images.pillow_limits(formats.MAX_PIXELS):  # and Pillow does not talk about it
         picture = images.read_image(tmp_path / "a.jpg")
     images.write_image(picture, tmp_path / "b.jpg")
     assert images.read_image(tmp_path / "b.jpg").size == (9, 6)
@@ -378,7 +379,7 @@ def test_too_many_pixels_are_refused_from_the_header(tmp_path):
         images.read_image(tmp_path / "a.png", max_pixels=53)
     for side in (14_000, 20_000):  # beyond our limit, and far beyond
         Image.new("1", (side, side)).save(tmp_path / "bomb.png")
-        with images.pillow_limits(files.MAX_PIXELS), pytest.raises(UsageError, match="pixels"):
+        with images.pillow_limits(formats.MAX_PIXELS), pytest.raises(UsageError, match="pixels"):
             images.read_image(tmp_path / "bomb.png")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from deformcli.losses import cosine_identity_loss, face_view, identity_loss
+from deformcli.faces.align import face_view
+from deformcli.losses import cosine_identity_loss, identity_loss
 
 
 def test_distances_by_hand():

@@ -11,10 +11,11 @@ from safetensors.torch import save_file
 from torchvision.models import vgg16
 
 from deformcli.data.files import read_picture
-from deformcli.data.rotated import lay_out, make_pair
+from deformcli.data.turning import lay_out, make_pair
 from deformcli.errors import WeightsError
-from deformcli.losses import face_view
-from deformcli.models.embedders import CompactVGG19Features, MobileFaceNet, VGG16Features, load_frozen
+from deformcli.faces.align import face_view
+from deformcli.models.embedders import CompactVGG19Features, MobileFaceNet, VGG16Features
+from deformcli.weights.networks import load_frozen
 
 
 def test_mobilefacenet_knows_the_same_person(shared, converted):

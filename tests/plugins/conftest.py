@@ -115,7 +115,7 @@ def bad_weights(request, tmp_path, tiny_weights) -> Callable[[str], Path]:
     """`bad_weights("inpaint")`: a .safetensors file that holds no weights of the task."""
 
     def make(task: str) -> Path:
-        from deformcli.engine.checkpoint import load_tensors, save_tensors
+        from deformcli.weights.networks import load_tensors, save_tensors
 
         path = tmp_path / "bad.safetensors"
         whole = tiny_weights(task)

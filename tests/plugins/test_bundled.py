@@ -11,11 +11,11 @@ from torch.utils.data import DataLoader, Subset
 from deform_frontalize.recipe import FrontalizeRecipe
 from deform_inpaint.recipe import InpaintRecipe
 from deformcli.data.spec import open_items, open_source
-from deformcli.engine.evaluator import measure
-from deformcli.engine.recipe import Recipe
-from deformcli.manifest import manifest
+from deformcli.evaluation.measure import measure
 from deformcli.metrics import mse, psnr
-from deformcli.weights import resolve_weights, verified_file
+from deformcli.recipes.recipe import Recipe
+from deformcli.weights.manifest import all_weights
+from deformcli.weights.store import resolve_weights, verified_file
 
 
 def _means(recipe: Recipe, kind: str, portraits: Path, items: range) -> dict[tuple[str, str], dict[str, float]]:
@@ -35,7 +35,7 @@ def _means(recipe: Recipe, kind: str, portraits: Path, items: range) -> dict[tup
     return means
 
 
-@pytest.mark.parametrize("entry", [entry for entry in manifest().values() if entry.source == "bundled"], ids=str)
+@pytest.mark.parametrize("entry", [entry for entry in all_weights().values() if entry.source == "bundled"], ids=str)
 def test_bundled_files_are_whole(entry):
     assert verified_file(entry, offline=True, again=True).stat().st_size == entry.size
     assert entry.metrics and entry.licence and entry.trained_on

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from deform_frontalize.recipe import FrontalizeRecipe
 from deform_inpaint.recipe import InpaintRecipe
 from deformcli import losses
+from deformcli.faces.align import face_view
 from deformcli.models.embedders import VGG16Features
 
 
@@ -66,7 +67,7 @@ def test_identity_is_judged_by_the_users_embedder(tiny_config, batch, shared, co
     settings = (f"identity_weights={weights}", "losses.cosine_identity=0.5")
     recipe = FrontalizeRecipe(tiny_config("frontalize", "fw-gap", *settings))
     terms, made = recipe.generator_losses(batch, 0)
-    views = [losses.face_view(image[:1]) for image in (made.output, batch["target"])]
+    views = [face_view(image[:1]) for image in (made.output, batch["target"])]
     made_embedding, wanted = map(recipe.embedder, views)
     distance = (made_embedding - wanted).norm().item()
     assert terms["identity"].item() == pytest.approx(0.1 * distance / 128, rel=1e-3)

@@ -14,12 +14,13 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from ..errors import DeformError, UsageError, one_line
-from ..options import BatchOptions
+from deformcli.errors import DeformError, UsageError, one_line
+from deformcli.options import BatchOptions
+
+from .job import Task
 from .pipeline import work_through
 from .plan import STDIO, Item
 from .report import Outcome, failure
-from .task import Task
 
 NOT_LOADED = -1
 """The number of an outcome that is that of a worker, not of an item."""

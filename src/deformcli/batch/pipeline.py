@@ -17,13 +17,15 @@ from pathlib import Path
 
 import typer
 
-from ..errors import DeformError, UsageError, debugging
-from ..files import WRITABLE, write_atomic
-from ..images import Picture, decode_image, encode_image, pillow_limits, read_image
-from ..options import BatchOptions
+from deformcli.errors import DeformError, UsageError, debugging
+from deformcli.images import Picture, decode_image, encode_image, pillow_limits, read_image
+from deformcli.images.formats import WRITABLE
+from deformcli.options import BatchOptions
+from deformcli.runtime.storage import write_atomic
+
+from .job import Output, Task, Work, refusal
 from .plan import STDIO, Item, free
 from .report import Outcome, failure, outcome
-from .task import Output, Task, Work, refusal
 
 AHEAD_PIXELS = 32_000_000
 """Pictures are read ahead, kept waiting for others of their size, and written behind, up to so many pixels each."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
-from ..errors import DeformError, NothingToDoError, UsageError
-from ..files import READABLE, WRITABLE, picture_format
-from ..options import BatchOptions
+from deformcli.errors import DeformError, NothingToDoError, UsageError
+from deformcli.images.formats import READABLE, WRITABLE, picture_format
+from deformcli.options import BatchOptions
 
 STDIO = Path("-")
 """The source that is stdin, the target that is stdout."""

@@ -14,9 +14,10 @@ from typing import Literal, TextIO
 
 import typer
 
-from ..errors import DeformError, PartialError, UsageError
-from ..options import BatchOptions
-from ..progress import bar
+from deformcli.errors import DeformError, PartialError, UsageError
+from deformcli.options import BatchOptions
+from deformcli.runtime.progress import bar
+
 from .plan import Item, real
 
 Status = Literal["done", "skipped", "failed", "planned"]

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import UsageError
-from ..options import BatchOptions
+from deformcli.errors import UsageError
+from deformcli.options import BatchOptions
+
+from .job import Task
 from .plan import Item, plan
 from .report import Outcome, Report, outcome, reporting
-from .task import Task
 
 
 def run(options: BatchOptions, task: Task) -> Report:

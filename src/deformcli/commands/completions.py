@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from .. import __version__
-from ..errors import DeformError
+from deformcli import __version__
+from deformcli.errors import DeformError
 
 What = Literal["bash", "zsh", "fish", "man"]
 VARIABLES = {

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from .. import config
-from ..errors import UsageError
-from ..options import Json
+from deformcli import config
+from deformcli.errors import UsageError
+from deformcli.options import Json
 
 app = typer.Typer(help="Show the settings of files and environment.", no_args_is_help=True)
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import DeformError, PartialError, UsageError
-from ..options import Json, NoProgress
+from deformcli.errors import DeformError, PartialError, UsageError
+from deformcli.options import Json, NoProgress
 
 if TYPE_CHECKING:
-    from ..data.check import Summary
-    from ..data.sources import Source
+    from deformcli.data.check import Summary
+    from deformcli.data.sources import Source
 
 app = typer.Typer(help="Look at data sets.", no_args_is_help=True)
 Specs = Annotated[list[str], typer.Argument(metavar="KIND:ROOT...", help="As in --data; see docs/data.md.")]
@@ -31,8 +31,8 @@ def default() -> None:
 @app.command()
 def check(specs: Specs, sheet: Sheet = None, as_json: Json = False, no_progress: NoProgress = False) -> None:
     """Read every picture: count them, people and sizes by split, and name those that cannot be read (exit 3)."""
-    from ..data.check import contact_sheet, summarize
-    from ..images import write_image
+    from deformcli.data.check import contact_sheet, summarize
+    from deformcli.images import write_image
 
     sources = [opened for spec in specs for opened in _splits(spec)]
     summaries = [summarize(source, split, _looks(source, not no_progress)) for split, source in sources]
@@ -53,7 +53,7 @@ def check(specs: Specs, sheet: Sheet = None, as_json: Json = False, no_progress:
 
 def _splits(spec: str) -> Iterator[tuple[str, Source]]:
     """The splits of a data set, without one that is empty; if none is there, what is wrong."""
-    from ..data.spec import open_source
+    from deformcli.data.spec import open_source
 
     found = []
     for split in ("train", "test"):
@@ -73,7 +73,7 @@ def _looks(source: Source, shown: bool) -> Iterator[tuple[str, str]]:
     from rich.console import Console
     from rich.progress import track
 
-    from ..data.check import look_at_all, pictures_of
+    from deformcli.data.check import look_at_all, pictures_of
 
     console, pictures = Console(stderr=True), pictures_of(source)
     looks = look_at_all(pictures, os.cpu_count() or 1)

@@ -13,9 +13,10 @@ from typing import Any
 
 import typer
 
-from .. import __version__, registry
-from ..errors import DeformError, one_line
-from ..options import Device, Json
+from deformcli import __version__, registry
+from deformcli.errors import DeformError, one_line
+from deformcli.options import Device, Json
+
 from .weights import find_file
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "opencv-python", "facenet-pytorch", "typer", "huggingface-hub")
@@ -56,8 +57,8 @@ def _devices() -> Iterator[Check]:
 
 
 def _warp(name: str) -> Iterator[Check]:
-    from ..engine.device import choose_device
-    from ..warp import forward
+    from deformcli.runtime.device import choose_device
+    from deformcli.warp import forward
 
     try:
         device = choose_device(name)
@@ -72,7 +73,7 @@ def _warp(name: str) -> Iterator[Check]:
 def _try_implementation(implementation: str, device: Any) -> tuple[bool, str]:
     import torch
 
-    from ..warp import forward
+    from deformcli.warp import forward
 
     try:
         zeros = torch.zeros(1, 2, 2, 2, device=device)
@@ -87,7 +88,7 @@ def _self_test(device: Any) -> tuple[bool, str]:
     """Warp faces' sizes for two seconds; the result has to be the reference's."""
     import torch
 
-    from ..warp import forward_warp
+    from deformcli.warp import forward_warp
 
     generator = torch.Generator().manual_seed(0)
     image = (torch.rand(8, 3, 128, 128, generator=generator) * 2 - 1).to(device)
@@ -104,7 +105,7 @@ def _self_test(device: Any) -> tuple[bool, str]:
 
 
 def _cache() -> Iterator[Check]:
-    from ..hub import cache_dir
+    from deformcli.runtime.storage import cache_dir
 
     folder = cache_dir()
     size = sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir()) if folder.is_dir() else 0
@@ -115,10 +116,10 @@ def _cache() -> Iterator[Check]:
 
 
 def _weights() -> Iterator[Check]:
-    from ..weights import manifest
+    from deformcli.weights.manifest import all_weights
 
     try:
-        entries = manifest()
+        entries = all_weights()
     except DeformError as error:
         yield "weights", False, error.cause
         return

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import registry
-from ..errors import PluginError, UsageError, one_line
-from ..options import Json
+from deformcli import registry
+from deformcli.errors import PluginError, UsageError, one_line
+from deformcli.options import Json
 
 Check = tuple[str, bool, str]
 app = typer.Typer(help="Show the plugins, broken ones included.", invoke_without_command=True)
@@ -92,7 +92,8 @@ def _check(record: registry.PluginRecord) -> Iterator[Check]:
 
 
 def _check_hook(hook: str, implementation: Any) -> Iterator[Check]:
-    from ..weights import read_manifest, verified_file
+    from deformcli.weights.manifest import read_manifest
+    from deformcli.weights.store import verified_file
 
     if hook == "register_commands":
         yield hook, True, ""  # they have been added, or the plugin would have been set aside

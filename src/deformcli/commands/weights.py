@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import UsageError, WeightsError
-from ..options import Json, Offline, weights_ids
+from deformcli.errors import UsageError, WeightsError
+from deformcli.options import Json, Offline, weights_ids
 
 app = typer.Typer(help="Show, fetch, check and move the networks' weights.", invoke_without_command=True)
 _WHICH = "as `deform weights list` shows them"
@@ -34,9 +34,9 @@ def default(context: typer.Context) -> None:
 @app.command("list")
 def list_weights(as_json: Json = False) -> None:
     """List every network of the manifests: size, licence, quality, and whether its file is on this machine."""
-    from ..weights import manifest
+    from deformcli.weights.manifest import all_weights
 
-    entries = list(manifest().values())
+    entries = list(all_weights().values())
     if as_json:
         typer.echo(json.dumps([describe(entry) for entry in entries], indent=2))
         return
@@ -51,7 +51,7 @@ def list_weights(as_json: Json = False) -> None:
 @app.command()
 def info(name: Id, as_json: Json = False) -> None:
     """Show one network: what it was trained on, what was measured, its licence, its size."""
-    from ..weights import find_entry
+    from deformcli.weights.manifest import find_entry
 
     described = describe(find_entry(name))
     if as_json:
@@ -65,7 +65,8 @@ def info(name: Id, as_json: Json = False) -> None:
 @app.command()
 def fetch(names: Ids, as_json: Json = False) -> None:
     """Download and verify weights, so that they can be used offline later on."""
-    from ..weights import find_entry, verified_file
+    from deformcli.weights.manifest import find_entry
+    from deformcli.weights.store import verified_file
 
     found = {name: str(verified_file(entry)) for name, entry in {name: find_entry(name) for name in names}.items()}
     _show(found, as_json)
@@ -74,7 +75,8 @@ def fetch(names: Ids, as_json: Json = False) -> None:
 @app.command()
 def path(name: Id, offline: Offline = False) -> None:
     """Write the path of the verified local file, downloading it where needed."""
-    from ..weights import find_entry, verified_file
+    from deformcli.weights.manifest import find_entry
+    from deformcli.weights.store import verified_file
 
     typer.echo(str(verified_file(find_entry(name), offline=offline)))
 
@@ -82,7 +84,7 @@ def path(name: Id, offline: Offline = False) -> None:
 @app.command()
 def verify(names: IdsHere = None, as_json: Json = False) -> None:
     """Compare the checksums of local files anew."""
-    from ..weights import verified_file
+    from deformcli.weights.store import verified_file
 
     verdicts = {}
     for entry in _entries(names):
@@ -99,9 +101,11 @@ def verify(names: IdsHere = None, as_json: Json = False) -> None:
 @app.command()
 def rm(names: Ids) -> None:
     """Remove downloaded, imported and added weights from this machine."""
-    from ..hub import cache_dir, hub_file, remove
-    from ..own import forget
-    from ..weights import find_entry, own_file
+    from deformcli.runtime.storage import cache_dir
+    from deformcli.weights.hub import hub_file, remove
+    from deformcli.weights.manifest import find_entry
+    from deformcli.weights.own import forget
+    from deformcli.weights.store import own_file
 
     paths: list[Path] = []
     for entry in map(find_entry, names):
@@ -116,11 +120,11 @@ def rm(names: Ids) -> None:
 @app.command()
 def prune(dry_run: DryRun = False) -> None:
     """Remove what no manifest names: old revisions, unfinished and quarantined downloads."""
-    from .. import registry
-    from ..hub import remove, superfluous
-    from ..weights import manifest
+    from deformcli import registry
+    from deformcli.weights.hub import remove, superfluous
+    from deformcli.weights.manifest import all_weights
 
-    entries = manifest().values()
+    entries = all_weights().values()
     if broken := [record.name for record in registry.plugins().records if record.status in ("broken", "missing")]:
         cause = f"not every plugin loads ({', '.join(broken)}): their weights would count as superfluous"
         raise UsageError(cause, "repair or uninstall them first")
@@ -133,8 +137,8 @@ def prune(dry_run: DryRun = False) -> None:
 @app.command()
 def export(output: Tar, names: IdsHere = None) -> None:
     """Write verified weights into one tar, for a machine without a network."""
-    from ..archive import write_archive
-    from ..weights import verified_file
+    from deformcli.weights.archive import write_archive
+    from deformcli.weights.store import verified_file
 
     files = {entry.id: verified_file(entry) for entry in _entries(names)}
     if not files:
@@ -150,10 +154,10 @@ def import_weights(
     tar: Annotated[Path, typer.Argument(help="A tar that `deform weights export` wrote.")], as_json: Json = False
 ) -> None:
     """Take the weights of a tar over, if every checksum is right."""
-    from ..archive import read_archive
-    from ..weights import manifest, weights_dir
+    from deformcli.weights.archive import read_archive
+    from deformcli.weights.manifest import all_weights, weights_dir
 
-    _show({path.stem: str(path) for path in read_archive(tar, weights_dir(), manifest())}, as_json)
+    _show({path.stem: str(path) for path in read_archive(tar, weights_dir(), all_weights())}, as_json)
 
 
 @app.command()
@@ -162,7 +166,7 @@ def convert(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="By default FILE's name.safetensors.")] = None,
 ) -> None:
     """Turn a pickle into a .safetensors file, in a process of its own that loads tensors and nothing else."""
-    from ..pickles import convert as run
+    from deformcli.weights.pickles import convert as run
 
     output = output or file.with_suffix(".safetensors")
     run(file, output)
@@ -177,7 +181,7 @@ def add(
     trained_on: Annotated[str, typer.Option("--trained-on", help="The data in words; by default --data.")] = "",
 ) -> None:
     """Give the best weights of a run an id, for --weights and `deform weights publish`."""
-    from ..own import add_run
+    from deformcli.weights.own import add_run
 
     entry = add_run(run, name, licence, trained_on)
     typer.echo(f"{entry.id}: use it with --weights {entry.id}", err=True)
@@ -190,9 +194,10 @@ def publish(
     private: Annotated[bool, typer.Option("--private", help="Make a new repository a private one.")] = False,
 ) -> None:
     """Upload added weights with a model card, and write their table for a manifest to stdout. Needs HF_TOKEN."""
-    from ..own import as_toml, own_manifest, put
-    from ..publish import publish as upload
-    from ..weights import find_entry, verified_file
+    from deformcli.weights.manifest import find_entry
+    from deformcli.weights.own import as_toml, own_manifest, put
+    from deformcli.weights.publish import publish as upload
+    from deformcli.weights.store import verified_file
 
     entry = find_entry(name)
     if entry.manifest != own_manifest():
@@ -204,7 +209,7 @@ def publish(
 
 def find_file(entry: Any) -> Path | None:
     """The entry's local file, or None: a package that is not installed is no error here."""
-    from ..weights import local_file
+    from deformcli.weights.store import local_file
 
     try:
         return local_file(entry)
@@ -214,7 +219,7 @@ def find_file(entry: Any) -> Path | None:
 
 def describe(entry: Any) -> dict[str, Any]:
     """The entry as plain data, with its local file and the parameter counts where that is here."""
-    from ..weights import parameter_counts
+    from deformcli.weights.store import parameter_counts
 
     here = find_file(entry)
     counts = parameter_counts(here) if here else {}
@@ -223,9 +228,9 @@ def describe(entry: Any) -> dict[str, Any]:
 
 def _entries(names: list[str] | None) -> list[Any]:
     """The named entries, or those whose files are here."""
-    from ..weights import find_entry, manifest
+    from deformcli.weights.manifest import all_weights, find_entry
 
-    return [find_entry(name) for name in names] if names else [e for e in manifest().values() if find_file(e)]
+    return [find_entry(name) for name in names] if names else [e for e in all_weights().values() if find_file(e)]
 
 
 def _show(lines: dict[str, str], as_json: bool) -> None:

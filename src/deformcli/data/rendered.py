@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 
 from deformcli.errors import UsageError
-from deformcli.files import write_atomic
+from deformcli.runtime.storage import write_atomic
 
 from .files import decode_picture
 from .masked import picture_tensor

@@ -74,7 +74,7 @@ def open_items(recipe: Any, specs: Sequence[str], split: str, length: int = 0) -
     """Items of a split for a recipe: a torch data set.
 
     Args:
-        recipe: a `deformcli.engine.recipe.Recipe`.
+        recipe: a `deformcli.recipes.recipe.Recipe`.
         specs: what `--data` said, once or several times.
         split: "train" or "test".
         length: how many items a training split is to have; 0 for as many as there are.

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
-from ..errors import UsageError, one_line
-from ..files import MAX_PIXELS
+from deformcli.errors import UsageError, one_line
+
 from . import deep
+from .formats import MAX_PIXELS
 from .picture import Picture
 
 _READABLE = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "TIFF", "GIF", "PPM")

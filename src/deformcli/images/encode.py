@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..errors import DeformError, UsageError, one_line
-from ..files import picture_format, write_atomic
+from deformcli.errors import DeformError, UsageError, one_line
+from deformcli.runtime.storage import write_atomic
+
 from . import deep
+from .formats import picture_format
 from .picture import Picture, to_depth
 
 _NO_ALPHA = ("JPEG", "BMP")

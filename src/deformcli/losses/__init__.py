@@ -2,7 +2,7 @@
 
 from .adversarial import fooling_loss, least_squares_fooling_loss, least_squares_real_fake_loss, real_fake_loss
 from .gap import gap_fooling_loss, gap_loss
-from .identity import cosine_identity_loss, face_view, identity_loss
+from .identity import cosine_identity_loss, identity_loss
 from .perceptual import content_loss, gram_matrix, style_loss
 from .reconstruction import flow_loss, gradient_loss, masked_mean, pixel_loss, psnr_loss
 from .rigidity import rigidity_loss
@@ -10,7 +10,6 @@ from .rigidity import rigidity_loss
 __all__ = [
     "content_loss",
     "cosine_identity_loss",
-    "face_view",
     "flow_loss",
     "fooling_loss",
     "gap_fooling_loss",

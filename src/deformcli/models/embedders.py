@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from textwrap import shorten
-
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
-
-from deformcli.errors import WeightsError, one_line
-from deformcli.weights import resolve_weights
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -19,21 +12,6 @@ def _normalise(image: Tensor) -> Tensor:
     """[-1, 1] to ImageNet's mean and deviation."""
     mean, std = (image.new_tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD))
     return ((image + 1) / 2 - mean) / std
-
-
-def load_frozen(network: nn.Module, path: Path) -> nn.Module:
-    """Load a .safetensors file into `network`, in eval mode, without gradients.
-
-    Raises:
-        WeightsError: the file is missing, a pickle, or belongs to another network.
-    """
-    resolved = resolve_weights(path)
-    try:
-        network.load_state_dict(load_file(resolved))
-    except Exception as error:  # each loader has its own exceptions; all mean the same to the user
-        name, reason = type(network).__name__, shorten(one_line(error), 160)
-        raise WeightsError(f"{path}: not the weights of {name} ({reason})", f"name a file of {name} weights") from error
-    return network.eval().requires_grad_(False)
 
 
 class VGG16Features(nn.Module):

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from deformcli.data.loading import Batch
 from deformcli.data.masked import MaskedPictures
 from deformcli.data.sources import Source
-from deformcli.engine.recipe import Batch, Recipe, TrainingConfig
+from deformcli.recipes.recipe import Recipe, TrainingConfig
 
 
 @dataclass(frozen=True)

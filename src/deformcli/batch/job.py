@@ -1,0 +1,104 @@
+"""What a command does with pictures: the one thing a plugin writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deformcli.errors import DeformError, UsageError, one_line
+
+from .plan import STDIO, Item
+
+if TYPE_CHECKING:
+    from deformcli.images import Picture
+
+
+@dataclass
+class Work:
+    """One picture to work on."""
+
+    item: Item
+    picture: Picture
+    found: Any = None
+    """What the task's `prepare` made."""
+    seconds: float = 0.0
+
+    @property
+    def pixels(self) -> int:
+        """How many the picture has."""
+        return self.picture.size[0] * self.picture.size[1]
+
+    def beside(self, tag: str) -> Path:
+        """A further output, named like the item's target with `tag` at the end of the stem.
+
+        Raises:
+            UsageError: the target is stdout.
+        """
+        if self.item.target == STDIO:
+            raise UsageError("several pictures do not fit into stdout", "choose a file or a folder with -o")
+        return self.item.target.with_stem(self.item.target.stem + tag)
+
+
+@dataclass(frozen=True)
+class Output:
+    """A picture to write. `path`: None is the item's target, which is written last; others must be nobody's target."""
+
+    picture: Picture
+    path: Path | None = None
+
+
+Result = "Picture | Sequence[Output] | str | DeformError"
+"""What becomes of one picture: its target, several files, nothing (and why: the item is skipped), or a refusal.
+
+The very picture that was read, not a copy, means "unchanged": its file is copied where the formats allow.
+"""
+
+
+class Task:
+    """A function from a batch of pictures to their results, with what it needs around it.
+
+    Subclass it as a dataclass of what the user chose: it is pickled, before `load`, to other machines. The module is
+    imported when the command runs, so that it may import what it likes, but torch is best left to `load`.
+    """
+
+    together: bool = True
+    """Whether pictures gain by being worked on together; if not, they come one at a time, and Ctrl-C waits for one."""
+    same_size: bool = True
+    """Whether the pictures of a batch must have one width and height."""
+    preview: Callable[[Work], Sequence[str]] | None = None
+    """Lines that `--dry-run` says of a picture; without it, no picture is read and nothing is loaded."""
+
+    def load(self) -> None:
+        """Load networks: once in every process, before the first picture, not at all if there is none.
+
+        An error ends the run with its own exit code.
+        """
+
+    def prepare(self, source: Path, picture: Picture) -> Any:
+        """What belongs to one picture, such as its mask; called by the threads that read. A DeformError refuses it."""
+
+    def __call__(self, works: Sequence[Work]) -> Sequence[Any]:
+        """One `Result` for each, in their order.
+
+        What it raises makes deform try again: with half of the pictures if memory ran out, else with each alone.
+        """
+        raise NotImplementedError
+
+
+@dataclass
+class Function(Task):
+    """The task that is a mere function from pictures of one size to as many pictures."""
+
+    function: Callable[[Sequence[Picture]], Sequence[Picture]]
+
+    def __call__(self, works: Sequence[Work]) -> Sequence[Picture]:
+        return self.function([work.picture for work in works])
+
+
+def refusal(error: BaseException) -> DeformError:
+    """The error as one that has a remedy and an exit code."""
+    if isinstance(error, DeformError):
+        return error
+    return DeformError(f"unexpected {one_line(error)}", "run it again with DEFORM_DEBUG=1 to see where")

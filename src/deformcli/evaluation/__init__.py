@@ -1,0 +1,1 @@
+"""What `deform evaluate` measures with."""

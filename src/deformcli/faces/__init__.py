@@ -1,0 +1,1 @@
+"""Faces: found, cut out, aligned, recognised. All of their geometry, and its constants once."""

@@ -1,0 +1,212 @@
+"""Finding faces: MTCNN, which comes with a package, and YuNet, whose weights the user gets; framed alike."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+from deformcli.errors import WeightsError
+from deformcli.weights.store import resolve_weights
+
+SURE, UNSURE = (0.6, 0.7, 0.7), (0.5, 0.3, 0.2)  # MTCNN's thresholds: its authors', and those of a second look
+PADDING = 0.25  # of a picture's longer side, around it, in a second look: a face that fills it has no surroundings
+PORTRAIT = 1 / 6  # of a picture's shorter side: the smallest face of a second look, which sees faces in gravel else
+SMALLEST = 20  # MTCNN's smallest face, in pixels
+NOSE = 0.55  # how far the nose's tip is before the eyes and the mouth, in distances between these
+UPRIGHT = 5  # degrees that a head seen from the front leans at least; of a profile the points tell it less surely
+FRONTAL, FAR = 12, 35  # degrees: less is called frontal; above, five points in a plane do not tell how far
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """A box in pixels of the picture as MTCNN draws it, the detector's confidence 0..1, and five points if known."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    score: float
+    points: np.ndarray | None = None
+    """(5, 2): eyes, nose, corners of the mouth; image left first."""
+
+    @property
+    def box(self) -> np.ndarray:
+        """Left, top, right, bottom."""
+        return np.array([self.left, self.top, self.right, self.bottom])
+
+    @property
+    def area(self) -> float:
+        return (self.right - self.left) * (self.bottom - self.top)
+
+    @property
+    def yaw(self) -> float | None:
+        """Degrees, rough, positive where the nose points to image right: how far it is off the middle of the face."""
+        if self.points is None:
+            return None
+        eyes, nose, mouth = self.points[:2].mean(0), self.points[2], self.points[3:].mean(0)
+        down = mouth - eyes
+        length = float(np.hypot(*down)) or 1.0
+        aside = (nose - (eyes + mouth) / 2) @ np.array([down[1], -down[0]]) / length**2
+        return math.degrees(math.asin(max(-1.0, min(1.0, float(aside) / NOSE))))
+
+    @property
+    def roll(self) -> float:
+        """Degrees the head leans clockwise, by eyes and mouth; 0 if that may be the detector's error alone."""
+        if self.points is None:
+            return 0.0
+        eyes, mouth = self.points[:2], self.points[3:]
+        across = (eyes[1] - eyes[0] + mouth[1] - mouth[0]) / 2
+        length = float(np.hypot(*(mouth.mean(0) - eyes.mean(0)))) or 1.0
+        angle = math.degrees(math.atan2(across[1], across[0]))
+        return angle if abs(angle) * (np.hypot(*across) / length) ** 2 > UPRIGHT else 0.0
+
+    def __str__(self) -> str:
+        corner, size = (self.left, self.top), (self.right - self.left, self.bottom - self.top)
+        box = "box " + ",".join(f"{value:.0f}" for value in (*corner, *size))
+        if self.yaw is None:
+            return box
+        angle, side = abs(self.yaw), "right" if self.yaw > 0 else "left"
+        how_far = f"{FAR} degrees or more" if angle > FAR else f"about {angle:.0f} degrees"
+        pose = "frontal" if angle < FRONTAL else f"turned to the {side}, {how_far}"
+        return f"{box}, score {self.score:.2f}, {pose}"
+
+
+LONGEST = 1600  # pixels of a picture's longer side that detectors look at: smaller faces have no detail anyway
+
+
+class Detector(Protocol):
+    """Something that finds faces."""
+
+    def find(self, rgb: np.ndarray) -> list[Face]:
+        """Faces in a picture (H, W, 3) uint8, largest first."""
+
+
+class Mtcnn:
+    """MTCNN (Zhang et al. 2016) from facenet-pytorch, whose weights come with that package.
+
+    Where it finds nothing it looks again, less strict and with a margin around the picture, for the likeliest face.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.network = _mtcnn_class()(keep_all=True, device=device)
+
+    def find(self, rgb: np.ndarray) -> list[Face]:
+        """Faces in a picture (H, W, 3) uint8, largest first."""
+        small, scale = _reduced(rgb)
+        shorter, longer = sorted(small.shape[:2])
+        if shorter < SMALLEST:  # it fails on smaller pictures
+            return []
+        faces = self._detect(small, SURE, SMALLEST)
+        if not faces:
+            unsure = self._detect(small, UNSURE, max(SMALLEST, shorter * PORTRAIT), round(longer * PADDING))
+            faces = sorted(unsure, key=lambda face: -face.score)[:1]
+        return _enlarged(faces, scale)
+
+    def _detect(self, rgb: np.ndarray, thresholds: Sequence[float], smallest: float, margin: int = 0) -> list[Face]:
+        if margin:
+            rgb = cv2.copyMakeBorder(rgb, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+        self.network.thresholds, self.network.min_face_size = list(thresholds), smallest
+        boxes, scores, points = self.network.detect(rgb, landmarks=True)
+        if boxes is None:
+            return []
+        found = zip(boxes.astype(float) - margin, scores, points.astype(float) - margin, strict=True)
+        return [Face(*map(float, box), float(score), five) for box, score, five in found]
+
+
+class YuNet:
+    """YuNet (Wu, Peng and Yu 2023) by OpenCV: faster, and finds more profiles."""
+
+    CERTAINTY = 0.6
+
+    def __init__(self, path: Path) -> None:
+        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # OpenCV 5 warns of itself
+        try:
+            self.network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), self.CERTAINTY)
+        except cv2.error as error:
+            raise WeightsError(f"{path} is no network of YuNet's", "get it as the manifest says") from error
+        finally:
+            cv2.utils.logging.setLogLevel(level)
+
+    def find(self, rgb: np.ndarray) -> list[Face]:
+        """Faces in a picture (H, W, 3) uint8, largest first."""
+        small, scale = _reduced(rgb)
+        self.network.setInputSize((small.shape[1], small.shape[0]))
+        rows = self.network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1]
+        return _enlarged([] if rows is None else [_as_mtcnn(row) for row in rows], scale)
+
+
+def _as_mtcnn(row: np.ndarray) -> Face:
+    """The face as MTCNN would have boxed it: by a fixed affinity, measured on photos turned by 0 to 75 degrees."""
+    x, y, width, height = map(float, row[:4])
+    return Face(x, y, x + width, y + 0.98 * height, float(row[14]), row[4:14].reshape(5, 2))
+
+
+def _reduced(rgb: np.ndarray) -> tuple[np.ndarray, float]:
+    """A picture of LONGEST pixels at most, and how many times as large it was."""
+    scale = max(1.0, max(rgb.shape) / LONGEST)
+    return (
+        cv2.resize(rgb, None, fx=1 / scale, fy=1 / scale, interpolation=cv2.INTER_AREA) if scale > 1 else rgb
+    ), scale
+
+
+def _enlarged(faces: Sequence[Face], scale: float) -> list[Face]:
+    """The faces of the picture that was reduced, largest first."""
+    larger = [Face(*map(float, face.box * scale), face.score, face.points * scale) for face in faces]
+    return sorted(larger, key=lambda face: -face.area)
+
+
+def _mtcnn_class() -> type:
+    """facenet-pytorch's MTCNN alone: the package's own __init__ imports an HTTP client, a trainer and more."""
+    name = "facenet_pytorch"
+    spec = importlib.util.find_spec(name)
+    if spec is None or name in sys.modules:
+        return importlib.import_module(f"{name}.models.mtcnn").MTCNN
+    sys.modules[name] = importlib.util.module_from_spec(spec)  # the package, its __init__ not run
+    try:
+        return importlib.import_module(f"{name}.models.mtcnn").MTCNN
+    finally:
+        for module in [module for module in sys.modules if module.partition(".")[0] == name]:
+            del sys.modules[module]  # whoever imports the package gets it whole
+
+
+def detector(name: str, device: str) -> Detector:
+    """The detector of that name: mtcnn, the id of other weights, or an .onnx file of YuNet's.
+
+    Raises:
+        WeightsError: unknown, not available, or with another checksum than the manifest's.
+    """
+    if name == "mtcnn":
+        return Mtcnn(device)
+    return YuNet(resolve_weights(name, task="faces", format="onnx"))
+
+
+class FacePoints:
+    """Five points of the surest face in each picture, by MTCNN (Zhang et al. 2016) as in facenet-pytorch."""
+
+    def __init__(self, device: torch.device) -> None:
+        from facenet_pytorch import MTCNN
+
+        self.network = MTCNN(keep_all=True, device=device)
+
+    def __call__(self, image: Tensor) -> list[np.ndarray | None]:
+        """Points (5, 2) for each of (N, 3, H, W) in [-1, 1], image left first; None where there is no face."""
+        if min(image.shape[2:]) < 20:  # MTCNN's smallest face; it fails on smaller pictures
+            return [None] * len(image)
+        pixels = ((image + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+        _, scores, points = self.network.detect(pixels, landmarks=True)
+        return [
+            None if found is None else np.array(found[int(np.argmax(sure))], float)
+            for found, sure in zip(points, scores, strict=True)
+        ]

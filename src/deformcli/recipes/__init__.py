@@ -1,0 +1,1 @@
+"""Recipes: what a task trains on and by which losses, and a network in use."""

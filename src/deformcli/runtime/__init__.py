@@ -1,0 +1,1 @@
+"""What a process has: devices, memory, signals, a terminal, a disk."""

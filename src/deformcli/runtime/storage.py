@@ -1,0 +1,48 @@
+"""Where files of the tool go, and writing one so that it is there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+
+from deformcli.errors import DeformError
+
+
+def cache_dir() -> Path:
+    """Where downloads and stamps go: DEFORM_CACHE_DIR, or the user's cache folder."""
+    return Path(os.environ.get("DEFORM_CACHE_DIR") or platformdirs.user_cache_path("deform"))
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write `data` beside `path` and rename it into place; the folder is made. A failure leaves no file behind.
+
+    Raises:
+        OSError: the folder or the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = beside(path)
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def beside(path: Path) -> Path:
+    """A new name in the folder of `path`, to write to first: hidden, ending in .part, no longer than names may be."""
+    return path.with_name(f".{os.urandom(8).hex()}.part")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a failure to write into a DeformError that says where, why and what to do."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        remedy = "free some space or choose another --out; --resume auto goes on from the last whole checkpoint"
+        raise DeformError(f"{path} cannot be written: {reason}", remedy) from error

@@ -1,0 +1,67 @@
+"""Batches for the steps of a run. Item i of the data is a function of i alone: the step is the position in the data."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from deformcli.data.loading import Batch, Relayed, arriving, collate, to_device
+from deformcli.errors import UsageError
+from deformcli.recipes.recipe import TrainingConfig
+from deformcli.runtime.stop import STOP_SIGNALS
+
+from .processes import Processes
+
+
+def check_batch_size(config: TrainingConfig, processes: Processes) -> None:
+    """Raise UsageError unless the processes and their parts of a step can share its items evenly."""
+    shares = config.grad_accum * processes.count
+    if config.grad_accum < 1 or config.batch_size < 1 or config.batch_size % shares:
+        cause = f"{config.batch_size} items cannot be shared by {processes.count} x {config.grad_accum} parts"
+        raise UsageError(cause, "let --batch-size be a multiple of processes x --grad-accum")
+
+
+def batches(
+    open_data: Callable[[int], Dataset], config: TrainingConfig, first: int, processes: Processes
+) -> Iterator[Batch]:
+    """This process's share of each step's items from step `first` on; the pictures grow as the config says.
+
+    Args:
+        open_data: items whose pictures have a given size.
+        config: of the run.
+        first: the step to begin with.
+        processes: among which the items are shared.
+
+    Raises:
+        DeformError: an item cannot be read.
+    """
+    grown = config.grow_at if config.start_size else 0
+    if first < grown:
+        yield from _load(open_data(config.start_size), config, range(first, min(grown, config.steps)), processes)
+    if grown < config.steps:
+        yield from _load(open_data(config.size), config, range(max(first, grown), config.steps), processes)
+
+
+def _load(data: Dataset, config: TrainingConfig, steps: range, processes: Processes) -> Iterator[Batch]:
+    share = config.batch_size // processes.count
+    starts = (step * config.batch_size + processes.index * share for step in steps)
+    loader = DataLoader(
+        Relayed(data),
+        batch_sampler=[range(start, start + share) for start in starts],  # type: ignore[arg-type]
+        num_workers=config.workers,
+        collate_fn=collate,
+        worker_init_fn=_ignore_stop_signals,
+        pin_memory=processes.device.type == "cuda",
+        generator=torch.Generator(),  # what the loader draws for itself does not disturb the run's numbers
+    )
+    for batch in arriving(loader):
+        yield to_device(batch, processes.device)
+
+
+def _ignore_stop_signals(_: int) -> None:
+    """In a process that prepares data: the main process ends it when the step under way has ended."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,210 @@
+"""A recipe's two sides as they learn: the generator and its judges, with their optimizers and one step of both."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from deformcli.data.loading import Batch
+from deformcli.errors import DeformError
+from deformcli.recipes.recipe import Recipe, frozen
+from deformcli.runtime.device import autocast, network_layout
+from deformcli.runtime.memory import is_out_of_memory, largest_that_fits
+from deformcli.weights.networks import fill_network
+
+from .checkpoint import optimizer_tensors, restore_optimizer, with_prefix, without_prefix
+from .processes import Processes
+
+Losses = dict[str, float]
+MAX_BAD_STEPS = 10
+
+
+class Players:
+    """The networks of a recipe on their device; each process computes its share of a step, all learn the same."""
+
+    def __init__(self, recipe: Recipe, processes: Processes) -> None:
+        self.recipe, self.config, self.processes = recipe, recipe.config.training, processes
+        device = processes.device
+        layout = network_layout(device)
+        self.generator = recipe.generator.to(device, memory_format=layout)
+        self.discriminators = recipe.discriminators.to(device, memory_format=layout)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False) if self.config.ema else None
+        self.generator_optimizer = _adam(self.generator, self.config.generator_lr)
+        self.discriminator_optimizer = _adam(self.discriminators, self.config.discriminator_lr)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.config.amp == "fp16")
+        self.bad_steps = 0  # in a row
+        self.skipped = 0  # in all
+        if self.config.compile:
+            for network in (*self.generator.children(), *self.discriminators.children()):
+                network.compile()
+
+    @property
+    def exported(self) -> nn.Module:
+        """The generator that others are to use: its running average if there is one."""
+        return self.generator if self.average is None else self.average
+
+    def train_step(self, batch: Batch, step: int) -> Losses:
+        """One step of both sides; if a loss or gradient is not finite, neither moves.
+
+        Raises:
+            DeformError: not finite again and again, or not enough memory. The networks are as before the step.
+        """
+        statistics = [(b, b.clone()) for side in (self.generator, self.discriminators) for b in side.buffers()]
+        try:
+            losses, norms = self._find_gradients(batch, step)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            remedy = self._what_fits(batch, step)
+            _put_back(statistics)
+            raise DeformError(f"step {step}: out of memory", remedy) from error
+        wrong = self.processes.any(not all(map(math.isfinite, losses.values())))
+        if wrong or not all(map(math.isfinite, norms)):
+            _put_back(statistics)
+            return self._skip(step, overflow=not wrong)
+        self._move(step)
+        return {name: round(value, 6) for name, value in losses.items()}
+
+    def _find_gradients(self, batch: Batch, step: int) -> tuple[Losses, list[float]]:
+        """Both sides' gradients, of all processes, the generator's clipped; this one's loss terms; gradients' norms."""
+        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+            optimizer.zero_grad(set_to_none=True)
+        items = len(next(iter(batch.values()))) // self.config.grad_accum
+        parts = [self._backward(_items(batch, i * items, items), step) for i in range(self.config.grad_accum)]
+        names = dict.fromkeys(name for part in parts for name in part)  # data may bring terms that other data lack
+        terms = {name: torch.stack([part[name] for part in parts if name in part]).mean() for name in names}
+        self._share_gradients()
+        norms = []
+        sides = ((self.generator_optimizer, self.config.clip), (self.discriminator_optimizer, 0.0))
+        for optimizer, clip in sides:
+            self.scaler.unscale_(optimizer)
+            norms.append(nn.utils.clip_grad_norm_(_parameters(optimizer), clip or math.inf))
+        values = torch.stack([*terms.values(), *norms]).tolist()  # the one wait for the device in a step
+        return dict(zip(terms, values[: len(terms)], strict=True)), values[len(terms) :]
+
+    def _backward(self, part: Batch, step: int) -> dict[str, Tensor]:
+        """Add the gradients of a part of the step's items; the loss terms."""
+        device, amp = self.processes.device, self.config.amp
+        zero = torch.zeros((), device=device)
+
+        # generator: fool the judges, who do not learn from it
+        with autocast(device, amp), frozen(self.discriminators):
+            terms, made = self.recipe.generator_losses(part, step)
+            total = sum(terms.values(), zero)
+        self.scaler.scale(total / self.config.grad_accum).backward()
+
+        # judges: tell real from made
+        judged: dict[str, Tensor] = {}
+        if step >= self.config.adversarial_from and made is not None and len(self.discriminators):
+            with autocast(device, amp):
+                judged = self.recipe.discriminator_losses(part, made)
+            self.scaler.scale(sum(judged.values(), zero) / self.config.grad_accum).backward()
+        return {name: value.detach().float() for name, value in {"total": total, **terms, **judged}.items()}
+
+    def _share_gradients(self) -> None:
+        """Average over the processes what they have found: gradients, and what normalisation has seen."""
+        if self.processes.count == 1:
+            return
+        sides = (self.generator, self.discriminators)
+        parameters = [p for side in sides for p in side.parameters()]
+        found = torch.tensor([float(p.grad is not None) for p in parameters], device=self.processes.device)
+        self.processes.average([found])
+        used = [p for p, share in zip(parameters, found.tolist(), strict=True) if share]
+        for parameter in used:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        statistics = [b for side in sides for b in side.buffers() if b.is_floating_point()]
+        self.processes.average([*(p.grad for p in used), *statistics])
+
+    def _move(self, step: int) -> None:
+        for group in self.generator_optimizer.param_groups:
+            group["lr"] = self.config.generator_lr * self.rate(step)
+        self.generator_optimizer.step()
+        self.discriminator_optimizer.step()
+        self.scaler.update()
+        self._update_average(step)
+        self.bad_steps = 0
+
+    def _skip(self, step: int, overflow: bool) -> Losses:
+        """Count a step that was not finite (`overflow`: in its gradients alone); give up when this goes on and on."""
+        searching = overflow and self.scaler.is_enabled() and self.scaler.get_scale() > 1
+        self.scaler.update()
+        self.skipped += 1
+        self.bad_steps += not searching  # fp16 gradients that overflowed: their scale is halved, and all is well
+        if self.bad_steps >= MAX_BAD_STEPS:
+            raise DeformError(
+                f"step {step}: {MAX_BAD_STEPS} losses in a row were not finite",
+                "lower training.generator_lr, set training.clip=1 or --amp off, and --resume auto",
+            )
+        return {"skipped": float(self.skipped)}
+
+    def rate(self, step: int) -> float:
+        """Share of the generator's learning rate: linear warm-up, then constant or a cosine to 0."""
+        config = self.config
+        rise = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
+        fall = (1 + math.cos(math.pi * step / config.steps)) / 2 if config.decay else 1.0
+        return rise * fall
+
+    @torch.no_grad()
+    def _update_average(self, step: int) -> None:
+        if self.average is None:
+            return
+        decay = min(self.config.ema, (1 + step) / (10 + step))
+        for mean, value in zip(self.average.state_dict().values(), self.generator.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - decay)
+            else:
+                mean.copy_(value)
+
+    def _what_fits(self, batch: Batch, step: int) -> str:
+        """What to do about too little memory, having tried smaller parts."""
+        items = len(next(iter(batch.values()))) // self.config.grad_accum
+        fits = largest_that_fits(lambda count: self._backward(_items(batch, 0, count), step), items)
+        if not fits:
+            return f"{items} items at a time do not fit, nor does 1: lower training.size or the networks' widths"
+        parts = self.config.grad_accum * items // fits
+        return f"{items} items at a time do not fit, {fits} do: --grad-accum {parts}, or a smaller --batch-size"
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that the next step depends on."""
+        return {
+            **with_prefix("generator", self.generator.state_dict()),
+            **with_prefix("discriminators", self.discriminators.state_dict()),
+            **with_prefix("generator_optimizer", optimizer_tensors(self.generator_optimizer)),
+            **with_prefix("discriminator_optimizer", optimizer_tensors(self.discriminator_optimizer)),
+            **(with_prefix("average", self.average.state_dict()) if self.average is not None else {}),
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor], path: Path) -> None:
+        """Put back what `tensors` gave. Raises WeightsError naming `path` if it does not fit."""
+        fill_network(self.generator, without_prefix("generator", tensors), path)
+        fill_network(self.discriminators, without_prefix("discriminators", tensors), path)
+        if self.average is not None:
+            fill_network(self.average, without_prefix("average", tensors), path)
+        restore_optimizer(self.generator_optimizer, without_prefix("generator_optimizer", tensors))
+        restore_optimizer(self.discriminator_optimizer, without_prefix("discriminator_optimizer", tensors))
+
+
+def _adam(network: nn.Module, rate: float) -> torch.optim.Adam:
+    fused = all(p.device.type in ("cpu", "cuda") for p in network.parameters())
+    return torch.optim.Adam([{"params": list(network.parameters())}], rate, (0.5, 0.999), fused=fused)
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _items(batch: Batch, first: int, count: int) -> Batch:
+    return {key: value[first : first + count] for key, value in batch.items()}
+
+
+@torch.no_grad()
+def _put_back(statistics: Sequence[tuple[Tensor, Tensor]]) -> None:
+    """Undo what forward passes leave in networks."""
+    for buffer, before in statistics:
+        buffer.copy_(before)

@@ -1,0 +1,96 @@
+"""One tar of weights for machines without a network: `SHA256SUMS` first, then a file ID.FORMAT each."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from deformcli.errors import WeightsError, one_line
+from deformcli.runtime.storage import beside
+
+from .manifest import ID, WeightsEntry
+from .store import file_sha256
+
+SUMS = "SHA256SUMS"
+
+
+def write_archive(path: Path, files: Mapping[str, Path]) -> None:
+    """Put verified files (by id) into a tar, which is there whole or not at all. Raises OSError."""
+    sums = "".join(f"{file_sha256(file)}  {name}{file.suffix}\n" for name, file in files.items()).encode()
+    temporary = beside(path)
+    try:
+        with tarfile.open(temporary, "w") as tar:
+            tar.addfile(_member(SUMS, len(sums)), io.BytesIO(sums))
+            for name, file in files.items():
+                with file.open("rb") as data:
+                    tar.addfile(_member(f"{name}{file.suffix}", file.stat().st_size), data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_archive(path: Path, folder: Path, entries: Mapping[str, WeightsEntry]) -> list[Path]:
+    """Put the files of a tar into `folder`, all of them or none; no other name than ID.FORMAT is ever written.
+
+    Raises:
+        WeightsError: not such a tar, weights of no entry, or a checksum that is not the tar's and the entry's.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as unpacked, tarfile.open(path, "r:") as tar:
+            sums = _sums(tar)
+            for name, expected in sums.items():
+                _take(tar, name, expected, Path(unpacked), entries)
+            for name in sums:
+                os.replace(Path(unpacked, name), folder / name)
+            return [folder / name for name in sums]
+    except (OSError, tarfile.TarError, ValueError) as error:
+        cause = str(error) if type(error) is ValueError else one_line(error)
+        raise WeightsError(f"{path} is not imported: {cause}", "export it anew with `deform weights export`") from error
+
+
+def _member(name: str, size: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)  # time, owner and mode are the same for everyone
+    member.size = size
+    return member
+
+
+def _sums(tar: tarfile.TarFile) -> dict[str, str]:
+    """Name -> sha256, in the tar's order. Raises ValueError if the tar holds anything else than those names."""
+    members = tar.getmembers()
+    if not members or members[0].name != SUMS or any(not member.isreg() for member in members):
+        raise ValueError(f"it is no archive of weights: expected plain files, {SUMS} first")
+    lines = _data(tar, members[0]).read(1 << 20).decode("ascii").splitlines()
+    sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    if [member.name for member in members[1:]] != list(sums):
+        raise ValueError(f"its files are not those of {SUMS}")
+    return sums
+
+
+def _take(tar: tarfile.TarFile, name: str, expected: str, folder: Path, entries: Mapping[str, WeightsEntry]) -> None:
+    weights, _, kind = name.rpartition(".")
+    if not ID.fullmatch(weights) or not re.fullmatch("[0-9a-f]{64}", expected):
+        raise ValueError(f"{name!r} is no name of weights")
+    if weights not in entries:
+        raise ValueError(f"no weights are called {weights!r}; is a plugin missing?")
+    if kind != entries[weights].format:
+        raise ValueError(f"{name!r} is no name of weights")
+    target = folder / name
+    with target.open("wb") as file:
+        shutil.copyfileobj(_data(tar, tar.getmember(name)), file)
+    found = file_sha256(target)
+    if found != expected or found != (entries[weights].sha256 or found):
+        raise ValueError(f"{name} has the sha256 {found[:12]}..., which is not the one it should have")
+
+
+def _data(tar: tarfile.TarFile, member: tarfile.TarInfo) -> io.BufferedIOBase:
+    data = tar.extractfile(member)
+    if data is None:
+        raise ValueError(f"{member.name} has no data")
+    return data  # type: ignore[return-value]

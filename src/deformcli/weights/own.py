@@ -1,0 +1,120 @@
+"""The user's own networks: a run becomes an entry of the user's manifest, which lies with its file in weights_dir()."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from deformcli.errors import UsageError, WeightsError
+from deformcli.runtime.storage import write_atomic
+
+from .manifest import ID, WeightsEntry, all_weights, own_manifest, read_manifest, weights_dir
+from .store import file_sha256, read_header
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def add_run(run: Path, name: str, licence: str, trained_on: str) -> WeightsEntry:
+    """Copy a run's best weights, its last where none were measured, to the user's own under an id.
+
+    Args:
+        run: the folder that `deform train` wrote.
+        name: the id; empty for the folder's name.
+        licence: under which others may use the weights.
+        trained_on: the data in words; empty for what the run was told.
+
+    Raises:
+        UsageError: an id that is none or taken.
+        WeightsError: no weights there.
+    """
+    name = name or re.sub(r"[^a-z0-9._-]+", "-", run.resolve().name.lower()).strip("-._")
+    if not ID.fullmatch(name):
+        raise UsageError(f"{name!r} is no id", "give --id one of lower-case letters, digits, '.', '_' and '-'")
+    if name in all_weights():
+        raise UsageError(f"the weights {name} exist already", "give another --id, or remove those: deform weights rm")
+    source = next((p for p in (run / "weights-best.safetensors", run / "weights.safetensors") if p.is_file()), None)
+    if source is None:
+        raise WeightsError(f"{run} holds no weights", "name a folder that `deform train` wrote")
+    about = json.loads(read_header(source).get("__metadata__", {}).get("deform-1", "{}"))
+    if not {"task", "config", "steps"} <= about.keys():
+        raise WeightsError(f"{source} holds no network of deform", "name a folder that `deform train` wrote")
+    told = _json(run / "run.json")
+    target = weights_dir() / f"{name}.safetensors"
+    write_atomic(target, source.read_bytes())
+    entry = WeightsEntry(
+        id=name,
+        manifest=own_manifest(),
+        task=about["task"],
+        arch=f"trained with deform, {about['steps']} steps",
+        source="bundled",
+        path=target.name,
+        sha256=file_sha256(target),
+        size=target.stat().st_size,
+        format="safetensors",
+        licence=licence or "not stated",
+        trained_on=trained_on or ", ".join(told.get("data", [])) or "not told",
+        status="own run",
+        config=about["config"],
+        metrics=_metrics(run),
+    )
+    put(entry)
+    return entry
+
+
+def put(entry: WeightsEntry) -> None:
+    """Write an entry into the user's manifest, in the place of one of that id."""
+    _write({**_own_entries(), entry.id: entry})
+
+
+def forget(names: list[str]) -> None:
+    """Take entries out of the user's manifest; others' entries stay."""
+    entries = _own_entries()
+    if entries.keys() & set(names):
+        _write({name: entry for name, entry in entries.items() if name not in names})
+
+
+def as_toml(entry: WeightsEntry) -> str:
+    """The entry as its table of a manifest."""
+    values = {f.name: getattr(entry, f.name) for f in fields(entry) if f.name not in ("id", "manifest")}
+    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if value not in ("", 0, {})]
+    return "\n".join([f'["{entry.id}"]', *lines]) + "\n"
+
+
+def _own_entries() -> dict[str, WeightsEntry]:
+    return read_manifest(own_manifest()) if own_manifest().exists() else {}
+
+
+def _write(entries: Mapping[str, WeightsEntry]) -> None:
+    tables = "\n".join(map(as_toml, entries.values()))
+    write_atomic(own_manifest(), f"schema = 1\n\n{tables}".encode())
+
+
+def _metrics(run: Path) -> dict[str, Any]:
+    """The best of what the run measured, as far as its log tells."""
+    from deformcli.runs import read_log
+
+    measured = [line for line in read_log(run) if "held_out_mse" in line]
+    if not measured:
+        return {}
+    best = min(measured, key=lambda line: line["held_out_mse"])
+    return {"summary": f"MSE {best['held_out_mse']:.5f} on held-out items at step {best['step']}"}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        pairs = (f"{key if _BARE.fullmatch(key) else _toml(key)} = {_toml(item)}" for key, item in value.items())
+        return f"{{ {', '.join(pairs)} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)  # strings, numbers and truth are written alike in both
