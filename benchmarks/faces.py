@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import torch
 
-from deformcli.data import rendered, rotated
+from deformcli.data import rendered, turning
 from deformcli.faces.crop import SIZE, Square, square_around
 from deformcli.faces.detect import SMALLEST, SURE, Face, Mtcnn, YuNet
 
@@ -39,21 +39,21 @@ class Turned(NamedTuple):
 
 def turn(photo: np.ndarray, points: np.ndarray, yaw: float) -> Turned:
     """A photo (H, W, 3) with its head, of the mesh `points` (468, 3) in pixels, turned in its place."""
-    head = rotated.lay_out(photo, points)
-    turned = rotated.turn(head, yaw, 0, 0)
-    to_world = rotated._to_world(points)
+    head = turning.lay_out(photo, points)
+    turned = turning.turn(head, yaw, 0, 0)
+    to_world = turning._to_world(points)
     from_world = np.linalg.inv(to_world[:, :2])
     world = (np.indices(photo.shape[:2])[::-1] + 0.5).transpose(1, 2, 0) @ to_world[:, :2].T + to_world[:, 2]
     at = torch.from_numpy(world).float().permute(2, 0, 1)[None]
     layers = torch.cat([turned.displacement, turned.seen])[None]
-    displacement, seen = np.split(rotated._sample(layers, at, "nearest")[0].permute(1, 2, 0).numpy(), [2], 2)
+    displacement, seen = np.split(turning._sample(layers, at, "nearest")[0].permute(1, 2, 0).numpy(), [2], 2)
     there = world + displacement
     source = ((there - to_world[:, 2]) @ from_world.T - 0.5).astype(np.float32)
     moved = cv2.remap(photo, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    backdrop = rotated._sample(head.backdrop[None].float(), at)[0].permute(1, 2, 0).numpy()
+    backdrop = turning._sample(head.backdrop[None].float(), at)[0].permute(1, 2, 0).numpy()
     picture = np.where(seen > 0, moved, backdrop).round().astype(np.uint8)
-    left, right, mouth = rotated._eyes_and_mouth(turned.mesh)
-    side, corner = rotated.framing((left + right) / 2, mouth, turned.mesh[:, 0], None)
+    left, right, mouth = turning._eyes_and_mouth(turned.mesh)
+    side, corner = turning.framing((left + right) / 2, mouth, turned.mesh[:, 0], None)
     middle = (corner + side / 2 - to_world[:, 2]) @ from_world.T - 0.5
     return Turned(picture, Square(*middle, side / np.linalg.norm(to_world[:, 0])), yaw)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from deformcli.data import rotated
+from deformcli.data import turning
 from deformcli.data.files import read_picture
 from deformcli.data.pairs import FacePairs, flip
 from deformcli.data.rotated import RotatedPhotos
@@ -76,7 +76,7 @@ def test_the_mesh_lies_on_the_photo(shared):
     dot = np.exp(-((x - points[1, 0]) ** 2 + (y - points[1, 1]) ** 2) / (2 * 9**2))
     head = lay_out(np.dstack([np.round(dot * 255).astype(np.uint8)] * 3), points)
     weight = head.photo[0].double().numpy()
-    axis = (np.arange(weight.shape[0]) + 0.5) / rotated.PHOTO_SCALE
+    axis = (np.arange(weight.shape[0]) + 0.5) / turning.PHOTO_SCALE
     centre = [(weight.sum(0) * axis).sum() / weight.sum(), (weight.sum(1) * axis).sum() / weight.sum()]
     assert centre == pytest.approx(head.mesh[1, :2], abs=0.1)
 
@@ -89,9 +89,9 @@ def test_yaw_above_zero_turns_the_nose_to_image_right(head, yaw):
 
 
 def test_eyes_lie_a_third_down(head):
-    left, right, mouth = rotated._eyes_and_mouth(head.mesh)
+    left, right, mouth = turning._eyes_and_mouth(head.mesh)
     middle = (left + right) / 2
-    assert middle - rotated.MARGIN == pytest.approx(EYES, abs=1e-3)
+    assert middle - turning.MARGIN == pytest.approx(EYES, abs=1e-3)
     assert left[1] == pytest.approx(right[1], abs=1e-3)
     assert np.linalg.norm(mouth - middle) == pytest.approx(42, abs=1e-3)
     assert EYES[1] / CROP == pytest.approx(0.33)
