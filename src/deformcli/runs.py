@@ -1,39 +1,69 @@
-"""What a run leaves in its folder besides networks and pictures: run.json, log.jsonl, log.csv. Imports no torch."""
+"""A run: the folder that `deform train` writes. Every file name in it is here. Imports no torch."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from deformcli.runtime.storage import write_atomic
 
+CHECKPOINT, BEST_CHECKPOINT = "checkpoint.safetensors", "checkpoint-best.safetensors"  # everything needed to go on
+WEIGHTS, BEST_WEIGHTS = "weights.safetensors", "weights-best.safetensors"  # the generator, for use
+ABOUT = "run.json"  # what was asked for, with which versions
+LOG, TABLE = "log.jsonl", "log.csv"  # a line for every step that was noted; the same as a table
+SAMPLES = "samples"  # sheets of pictures
+NUMBERED = "checkpoint-[0-9]*.safetensors"  # older checkpoints
+
 Line = dict[str, Any]
 
 
-def read_log(out: Path) -> list[Line]:
-    """The lines of a run's log, oldest first; none if there is no log. A line cut off by a crash is left out."""
-    path = out / "log.jsonl"
-    lines = []
-    for text in path.read_text("utf-8").splitlines() if path.exists() else ():
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            continue
-    return lines
+def numbered_checkpoint(step: int) -> str:
+    """The name of the checkpoint that is kept of a step."""
+    return f"checkpoint-{step:07d}.safetensors"
+
+
+def sample_sheet(step: int) -> str:
+    """The name of a step's sheet of pictures."""
+    return f"{SAMPLES}/{step:07d}.png"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder as it stands; `about` is empty for one that wrote no run.json."""
+    """A run's folder as it stands."""
 
     folder: Path
-    about: Mapping[str, Any]
-    log: Sequence[Line]
+
+    @cached_property
+    def about(self) -> Mapping[str, Any]:
+        """What run.json says; empty where it is not there, or damaged."""
+        try:
+            about = json.loads((self.folder / ABOUT).read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return about if isinstance(about, dict) else {}
+
+    @cached_property
+    def log(self) -> list[Line]:
+        """The lines of the log, oldest first; none if there is no log. A line cut off by a crash is left out."""
+        path = self.folder / LOG
+        lines = []
+        for text in path.read_text("utf-8").splitlines() if path.exists() else ():
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                continue
+        return lines
+
+    @property
+    def weights(self) -> Path | None:
+        """The file of its best weights, of its last where none were measured; None where there are none yet."""
+        return next((path for name in (BEST_WEIGHTS, WEIGHTS) if (path := self.folder / name).is_file()), None)
 
     @property
     def recipe(self) -> str:
@@ -61,35 +91,29 @@ class Run:
 
 
 def find_runs(folder: Path) -> list[Run]:
-    """The run in a folder, or those in folders below it, by name."""
-    found = [folder / "log.jsonl"] if (folder / "log.jsonl").exists() else sorted(folder.rglob("log.jsonl"))
-    return [Run(path.parent, _read_about(path.parent), read_log(path.parent)) for path in found]
-
-
-def _read_about(out: Path) -> dict[str, Any]:
-    try:
-        return json.loads((out / "run.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
+    """The run in a folder, or those in folders below it, by name: a run has a log, or says what it is about."""
+    if any((folder / name).is_file() for name in (ABOUT, LOG)):
+        return [Run(folder)]
+    return [Run(below) for below in sorted({path.parent for name in (ABOUT, LOG) for path in folder.rglob(name)})]
 
 
 def forget_after(out: Path, step: int) -> None:
     """Drop from the log what a killed run did after the checkpoint of this step: it is done once more."""
-    kept = [line for line in read_log(out) if line["step"] <= step]
-    write_atomic(out / "log.jsonl", "".join(json.dumps(line) + "\n" for line in kept).encode())
+    kept = [line for line in Run(out).log if line["step"] <= step]
+    write_atomic(out / LOG, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
 
 def write_table(out: Path) -> None:
-    """Write log.csv: the log with one column for each name that occurs in it."""
-    lines = read_log(out)
+    """Write the log as a table with one column for each name that occurs in it."""
+    lines = Run(out).log
     names = dict.fromkeys(name for line in lines for name in line)
     text = io.StringIO()
     table = csv.DictWriter(text, list(names))
     table.writeheader()
     table.writerows(lines)
-    write_atomic(out / "log.csv", text.getvalue().encode())
+    write_atomic(out / TABLE, text.getvalue().encode())
 
 
 def write_about(out: Path, about: Mapping[str, Any]) -> None:
-    """Write run.json: what was asked for, with which versions."""
-    write_atomic(out / "run.json", (json.dumps(about, indent=2) + "\n").encode())
+    """Write what was asked for, with which versions."""
+    write_atomic(out / ABOUT, (json.dumps(about, indent=2) + "\n").encode())

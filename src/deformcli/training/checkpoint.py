@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from deformcli.errors import UsageError, WeightsError
+from deformcli.runs import CHECKPOINT, NUMBERED
 from deformcli.runtime.storage import beside, writing
 from deformcli.weights.networks import from_dict, opened
 
@@ -33,7 +34,7 @@ def save_also_as(path: Path, other: Path) -> None:
 
 def keep_newest(out: Path, count: int) -> None:
     """Delete all numbered checkpoints but the `count` written last, and what a killed run was about to write."""
-    numbered = sorted(out.glob("checkpoint-[0-9]*.safetensors"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    numbered = sorted(out.glob(NUMBERED), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for path in (*numbered[count:], *out.glob(".*.part")):
         path.unlink(missing_ok=True)
 
@@ -42,7 +43,7 @@ def checkpoint_config(path: Path, kind: type) -> Any:
     """The config, of type `kind`, of the run that a checkpoint is of. Raises WeightsError if it is no checkpoint."""
     with opened(path) as (_, about):
         if "step" not in about:
-            raise WeightsError(f"{path}: is no checkpoint", "name a checkpoint.safetensors")
+            raise WeightsError(f"{path}: is no checkpoint", f"name a {CHECKPOINT}")
         return from_dict(kind, about["config"])
 
 
@@ -75,7 +76,7 @@ def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tens
 
 def find_checkpoint(out: Path, resume: str | None) -> Path | None:
     """The checkpoint to go on from: None starts anew. Raises UsageError where that would overwrite a run."""
-    last = out / "checkpoint.safetensors"
+    last = out / CHECKPOINT
     if resume is None:
         if out.is_dir() and any(out.iterdir()):
             raise UsageError(f"{out}: is not empty", "choose another --out, or go on with --resume auto")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from deformcli.errors import UsageError
 from deformcli.images.sheet import save_grid
-from deformcli.runs import forget_after, write_about, write_table
+from deformcli.runs import LOG, TABLE, forget_after, sample_sheet, write_about, write_table
 from deformcli.runtime.storage import writing
 
 
@@ -26,12 +26,12 @@ class RunLog:
         with writing(out):
             write_about(out, about)
             forget_after(out, step)
-            self._lines = (out / "log.jsonl").open("a", buffering=1, encoding="utf-8")
+            self._lines = (out / LOG).open("a", buffering=1, encoding="utf-8")
         self._board = _board(out, step) if tensorboard else None
 
     def note(self, step: int, numbers: Mapping[str, float]) -> None:
         """One line of the log."""
-        with writing(self.out / "log.jsonl"):
+        with writing(self.out / LOG):
             self._lines.write(json.dumps({"step": step, **numbers}) + "\n")
         if self._board is not None:
             for name, value in numbers.items():
@@ -39,15 +39,15 @@ class RunLog:
 
     def show(self, step: int, columns: Mapping[str, Tensor]) -> None:
         """One sheet of samples."""
-        path = self.out / "samples" / f"{step:07d}.png"
+        path = self.out / sample_sheet(step)
         with writing(path):
             sheet = save_grid(path, columns)
         if self._board is not None:
             self._board.add_image("samples", sheet, step, dataformats="HWC")
 
     def tabulate(self) -> None:
-        """Bring log.csv up to date."""
-        with writing(self.out / "log.csv"):
+        """Bring the table up to date."""
+        with writing(self.out / TABLE):
             write_table(self.out)
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deformcli.errors import UsageError, WeightsError
+from deformcli.runs import Run
 from deformcli.runtime.storage import write_atomic
 
 from .manifest import ID, WeightsEntry, all_weights, own_manifest, read_manifest, weights_dir
@@ -36,13 +37,13 @@ def add_run(run: Path, name: str, licence: str, trained_on: str) -> WeightsEntry
         raise UsageError(f"{name!r} is no id", "give --id one of lower-case letters, digits, '.', '_' and '-'")
     if name in all_weights():
         raise UsageError(f"the weights {name} exist already", "give another --id, or remove those: deform weights rm")
-    source = next((p for p in (run / "weights-best.safetensors", run / "weights.safetensors") if p.is_file()), None)
+    trained = Run(run)
+    source = trained.weights
     if source is None:
         raise WeightsError(f"{run} holds no weights", "name a folder that `deform train` wrote")
     about = json.loads(read_header(source).get("__metadata__", {}).get("deform-1", "{}"))
     if not {"task", "config", "steps"} <= about.keys():
         raise WeightsError(f"{source} holds no network of deform", "name a folder that `deform train` wrote")
-    told = _json(run / "run.json")
     target = weights_dir() / f"{name}.safetensors"
     write_atomic(target, source.read_bytes())
     entry = WeightsEntry(
@@ -56,10 +57,10 @@ def add_run(run: Path, name: str, licence: str, trained_on: str) -> WeightsEntry
         size=target.stat().st_size,
         format="safetensors",
         licence=licence or "not stated",
-        trained_on=trained_on or ", ".join(told.get("data", [])) or "not told",
+        trained_on=trained_on or ", ".join(trained.about.get("data", [])) or "not told",
         status="own run",
         config=about["config"],
-        metrics=_metrics(run),
+        metrics=_metrics(trained.best),
     )
     put(entry)
     return entry
@@ -93,22 +94,11 @@ def _write(entries: Mapping[str, WeightsEntry]) -> None:
     write_atomic(own_manifest(), f"schema = 1\n\n{tables}".encode())
 
 
-def _metrics(run: Path) -> dict[str, Any]:
-    """The best of what the run measured, as far as its log tells."""
-    from deformcli.runs import read_log
-
-    measured = [line for line in read_log(run) if "held_out_mse" in line]
-    if not measured:
+def _metrics(best: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The best of what a run measured, as far as its log tells."""
+    if best is None:
         return {}
-    best = min(measured, key=lambda line: line["held_out_mse"])
     return {"summary": f"MSE {best['held_out_mse']:.5f} on held-out items at step {best['step']}"}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
 
 
 def _toml(value: Any) -> str:
