@@ -18,7 +18,7 @@ from torch.utils.data import default_collate
 
 from deformcli import registry
 from deformcli.data.masks import open_masks
-from deformcli.data.spec import open_items
+from deformcli.recipes import open_items
 from deformcli.runtime.device import autocast
 
 SIZE, BATCH, MASKS = 128, 8, 500
@@ -44,7 +44,7 @@ def compare(task: str, spec: str, rounds: int) -> tuple[float, float, float]:
     """Items a second of a core: the loader's first look at a picture, later ones, and what training takes."""
     kind = registry.choose("recipe", task, registry.recipes())
     recipe = kind(kind.presets["best"])
-    items = open_items(recipe, [spec], "train", 1_000_000)
+    items = open_items(recipe, recipe.config, [spec], "train", length=1_000_000)
     items[BATCH]  # what is made once for all
     first = rate(BATCH, lambda: [items[index] for index in range(BATCH)])
     batch = default_collate([items[index] for index in range(BATCH)])

@@ -18,12 +18,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from deformcli import registry
-from deformcli.data.spec import open_items
-from deformcli.recipes.settings import override
+from deformcli.recipes import open_items, override
 from deformcli.runtime.device import choose_device
 from deformcli.training.batches import batches
 from deformcli.training.processes import Processes
-from deformcli.training.step import Players
+from deformcli.training.step import TrainingStep
 
 LATE = 10**9  # a step at which all losses are on
 FORMATS = {"fp32": ("off", torch.float32), "bf16": ("bf16", torch.bfloat16), "fp16": ("fp16", torch.float16)}
@@ -62,23 +61,23 @@ def measure(
 ) -> tuple[float, float, float | None]:
     """Seconds of a step (median), its FLOPs, and the share of time spent waiting for data, if there are any."""
     config, processes = recipe.config.training, Processes(device)
-    players = Players(recipe, processes)
+    training_step = TrainingStep(recipe, processes)
     if plain:
-        for network in (players.generator, players.discriminators):
+        for network in (training_step.generator, training_step.discriminators):
             network.to(memory_format=torch.contiguous_format)
     source = random_batches(config.size, config.batch_size, device)
     if data:
-        items = open_items(recipe, data, "train", config.steps * config.batch_size)
+        items = open_items(recipe, recipe.config, data, "train", length=config.steps * config.batch_size)
         source = batches(lambda size: items, config, 0, processes)
     with FlopCounterMode(display=False) as counter:
-        players.train_step(next(source), LATE)
+        training_step(next(source), LATE)
     taken, waited, begin = [], 0.0, time.perf_counter()
     for _ in range(steps):
         asked = time.perf_counter()
         batch = next(source)
         waited += time.perf_counter() - asked
         start = clock(device)
-        players.train_step(batch, LATE)
+        training_step(batch, LATE)
         taken.append(clock(device) - start)
     share = waited / (time.perf_counter() - begin) if data else None
     return statistics.median(taken), counter.get_total_flops(), share

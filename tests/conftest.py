@@ -100,7 +100,7 @@ def tiny_config() -> Callable[..., Any]:
     """`tiny_config("inpaint", "fw-gap", "training.steps=4")` is a preset with networks small enough for a test."""
     from deform_frontalize.recipe import FrontalizeRecipe
     from deform_inpaint.recipe import InpaintRecipe
-    from deformcli.recipes.settings import override
+    from deformcli.recipes import override
 
     narrow = {
         "frontalize": ["generator.regressor_widths=4,4,6,6,8", "generator.inpainter_widths=4,6,8"],

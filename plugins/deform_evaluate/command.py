@@ -56,20 +56,22 @@ def recipe(
     kind = registry.choose("recipe", recipe, registry.recipes())
 
     from deformcli.data.loading import InOrder
-    from deformcli.data.spec import open_items
+    from deformcli.recipes import open_items
     from deformcli.runtime.device import choose_device
 
-    from .methods import choose_baselines, open_tasks
+    from .methods import choose_baselines, open_predictors
     from .run import judge
 
     device = choose_device(judging.device)
     changes = [f"training.size={size}", f"training.seed={judging.seed}", *([f"masks={masks}"] if masks else [])]
-    tasks, hashes = open_tasks(kind, weights or [kind.default_weights], changes, device, judging.offline)
-    task = next(iter(tasks.values()))
-    items = open_items(task, data, "test")
-    methods = {name: one.predict for name, one in tasks.items()} | choose_baselines(task, baseline, data, device)
+    names = weights or [kind.predictor.default_weights]
+    predictors, hashes = open_predictors(kind, names, changes, device, judging.offline)
+    first = next(iter(predictors.values()))
+    items = open_items(kind, first.config, data, "test")
+    methods = {name: predictor.predict for name, predictor in predictors.items()}
+    methods |= choose_baselines(kind, first, baseline, data, device)
     about = {"recipe": recipe, "data": data, "pictures": f"{size} x {size}, resized by area", "weights": hashes}
-    judge(task, InOrder(items, 16), methods, judging, tables, about, holes="known" in items[0], recipes=tasks)
+    judge(first, InOrder(items, 16), methods, judging, tables, about, holes="known" in items[0], recipes=predictors)
 
 
 @app.command()
@@ -108,8 +110,8 @@ def sweep(
     from deformcli.images import write_image
     from deformcli.runtime.device import choose_device
 
-    from .sweep import find_runs, lay_out
+    from .sweep import lay_out, runs_with
 
     changes = [f"training.size={size}", f"training.seed={seed}"]
-    sheet = lay_out(kind, find_runs(kind, setting, runs), data, changes, items, choose_device(device))
+    sheet = lay_out(kind, runs_with(kind, setting, runs), data, changes, items, choose_device(device))
     write_image(sheet, output)

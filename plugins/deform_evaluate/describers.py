@@ -25,7 +25,7 @@ from deformcli.faces.align import crop_points
 from deformcli.faces.detect import FacePoints
 from deformcli.faces.identify import Identifier
 from deformcli.models.embedders import CompactVGG19Features, VGG16Features
-from deformcli.recipes.recipe import Recipe
+from deformcli.recipes import Predictor
 from deformcli.runtime.storage import cache_dir, write_atomic
 from deformcli.weights.networks import load_frozen
 
@@ -78,7 +78,7 @@ def _first_of_each(hashes: list[bytes], known: Mapping[bytes, object]) -> dict[b
 class Gaps:
     """Each picture and which of its pixels are known, as {name: (N, 4, H, W)}; nothing where a method fills nothing."""
 
-    def __init__(self, recipes: Mapping[str, Recipe], name: str) -> None:
+    def __init__(self, recipes: Mapping[str, Predictor], name: str) -> None:
         self.recipes, self.name = recipes, name
 
     def __call__(self, image: Tensor, batch: Mapping[str, Tensor], method: str) -> dict[str, Tensor]:

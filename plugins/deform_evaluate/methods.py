@@ -4,38 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from deformcli.data.loading import Batch
-from deformcli.data.spec import open_items
 from deformcli.errors import UsageError
 from deformcli.evaluation.measure import TARGET, Method
-from deformcli.recipes.recipe import Recipe
-from deformcli.recipes.settings import override
+from deformcli.recipes import Predictor, Recipe, open_items
 from deformcli.weights.store import file_sha256, resolve_weights
 
 MEAN, MEAN_OF = "mean", 200  # training pictures that the baseline `mean` averages
 
 
-def open_tasks(
-    kind: Any, weights: Sequence[str], changes: Sequence[str], device: torch.device, offline: bool
-) -> tuple[dict[str, Recipe], dict[str, str]]:
-    """The recipe around each of the weights, by a short name, and the sha256 of each file.
+def open_predictors(
+    kind: type[Recipe], weights: Sequence[str], changes: Sequence[str], device: torch.device, offline: bool
+) -> tuple[dict[str, Predictor], dict[str, str]]:
+    """Each of the weights in use, by a short name, and the sha256 of each file.
 
     `changes` are made to every config. Raises WeightsError, or UsageError for a change that cannot be made.
     """
-    paths = {name: resolve_weights(name, task=kind.name, offline=offline) for name in weights}
-    tasks: list[Recipe] = [kind.from_weights(path) for path in paths.values()]
-    for task in tasks:
-        task.config = override(task.config, changes)
-        task.generator.to(device).eval()
-    labels = _labels(paths, {TARGET, MEAN, *tasks[0].baselines()})
+    paths = {name: resolve_weights(name, task=kind.predictor.task, offline=offline) for name in weights}
+    predictors = [kind.predictor.from_weights(path, changes) for path in paths.values()]
+    for predictor in predictors:
+        predictor.generator.to(device)
+    labels = _labels(paths, {TARGET, MEAN, *predictors[0].baselines()})
     hashes = map(file_sha256, paths.values())
-    return dict(zip(labels, tasks, strict=True)), dict(zip(labels, hashes, strict=True))
+    return dict(zip(labels, predictors, strict=True)), dict(zip(labels, hashes, strict=True))
 
 
 def _labels(paths: dict[str, Path], taken: set[str]) -> list[str]:
@@ -51,27 +47,27 @@ def _labels(paths: dict[str, Path], taken: set[str]) -> list[str]:
 
 
 def choose_baselines(
-    task: Recipe, names: Sequence[str] | None, data: Sequence[str], device: torch.device
+    kind: type[Recipe], predictor: Predictor, names: Sequence[str] | None, data: Sequence[str], device: torch.device
 ) -> dict[str, Method]:
     """Baselines of that name; None: all that the recipe has. Raises UsageError for an unknown one."""
-    known: dict[str, Callable[[], Method]] = {name: lambda m=method: m for name, method in task.baselines().items()}
+    known: dict[str, Callable[[], Method]] = {name: lambda m=m: m for name, m in predictor.baselines().items()}
     chosen = list(known) if names is None else list(dict.fromkeys(names))
-    known[MEAN] = lambda: _mean_picture(task, data, device)
+    known[MEAN] = lambda: _mean_picture(kind, predictor, data, device)
     if unknown := [name for name in chosen if name not in known]:
-        raise UsageError(f"{task.name} has no baseline {unknown[0]!r}", f"known: {', '.join(known)}")
+        raise UsageError(f"{predictor.task} has no baseline {unknown[0]!r}", f"known: {', '.join(known)}")
     return {name: known[name]() for name in chosen}
 
 
-def _mean_picture(task: Recipe, data: Sequence[str], device: torch.device) -> Method:
+def _mean_picture(kind: type[Recipe], predictor: Predictor, data: Sequence[str], device: torch.device) -> Method:
     """The mean true picture of the training split; where an item's pixels are known, those."""
     total, count = torch.zeros(()), 0
-    for batch in DataLoader(open_items(task, data, "train", MEAN_OF), batch_size=20):
-        target = task.target(batch)
+    for batch in DataLoader(open_items(kind, predictor.config, data, "train", length=MEAN_OF), batch_size=20):
+        target = predictor.target(batch)
         total, count = total + target.sum(0), count + len(target)
     mean = (total / count).to(device)
 
     def predict(batch: Batch) -> Tensor:
-        target = task.target(batch)
+        target = predictor.target(batch)
         picture = mean.expand_as(target)
         return torch.where(batch["known"] > 0, target, picture) if "known" in batch else picture
 

@@ -21,7 +21,7 @@ from deformcli.faces.identify import NETWORKS
 from deformcli.metrics.fidelity import frechet_distance, inception_score, kernel_distance
 from deformcli.metrics.perceptual import perceptual_distance
 from deformcli.metrics.recognition import identity_cosine, rank1
-from deformcli.recipes.recipe import Recipe, target_known
+from deformcli.recipes import Predictor, target_known
 from deformcli.weights.networks import load_frozen
 from deformcli.weights.store import file_sha256, resolve_weights
 
@@ -69,7 +69,7 @@ class Chosen:
     notes: list[str] = field(default_factory=list)
 
 
-def choose(judging: Judging, *, holes: bool, recipes: Mapping[str, Recipe], device: torch.device) -> Chosen:
+def choose(judging: Judging, *, holes: bool, recipes: Mapping[str, Predictor], device: torch.device) -> Chosen:
     """The metrics that were named (none: those that need no network), and those of the networks that were named.
 
     `recipes` are the methods that know which pixels of their pictures they have filled.

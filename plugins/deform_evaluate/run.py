@@ -15,7 +15,7 @@ from deformcli.data.loading import Batch
 from deformcli.errors import DeformError
 from deformcli.evaluation.measure import Method, measure
 from deformcli.metrics.fidelity import FEW
-from deformcli.recipes.recipe import Recipe
+from deformcli.recipes import Predictor
 from deformcli.runtime.device import choose_device
 from deformcli.runtime.storage import write_atomic
 
@@ -36,7 +36,7 @@ def judge(
     about: Mapping[str, Any],
     *,
     holes: bool,
-    recipes: Mapping[str, Recipe],
+    recipes: Mapping[str, Predictor],
 ) -> None:
     """Measure every method on all batches, and put it into tables and files; `about` is what they are of."""
     device = choose_device(judging.device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,16 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from deformcli.data.loading import to_device
-from deformcli.data.spec import open_items
 from deformcli.errors import UsageError
 from deformcli.images import to_uint8
-from deformcli.recipes.recipe import Recipe
-from deformcli.recipes.settings import override
+from deformcli.recipes import Predictor, Recipe, open_items, override
+from deformcli.runs import ABOUT, WEIGHTS, Run, find_runs
 
-ABOUT, WEIGHTS = "run.json", "weights.safetensors"
 GAP, LABEL, HEAD = 4, 96, 14  # pixels between pictures, of the column of labels, of the row of names
 
 
-def find_runs(kind: Any, assignment: str, folders: Sequence[Path]) -> dict[str, Path]:
-    """ "key=a,b": "key = a" -> the folder of the run that was trained so, and likewise b.
+def runs_with(kind: type[Recipe], assignment: str, folders: Sequence[Path]) -> dict[str, Run]:
+    """ "key=a,b": "key = a" -> the run that was trained so, and likewise b.
 
     `folders` are runs, or hold runs. Raises UsageError for a key or value that is none, and without exactly one run.
     """
@@ -37,7 +34,7 @@ def find_runs(kind: Any, assignment: str, folders: Sequence[Path]) -> dict[str, 
         matching = [run for run in runs if _at(_config(run), key) == wanted]
         if len(matching) != 1:
             cause = f"{len(matching)} of these {len(runs)} runs were trained with {key}={text}"
-            remedy = f"deform train {kind.name} --set {key}={text} makes one; name one for each value"
+            remedy = f"deform train {kind.predictor.task} --set {key}={text} makes one; name one for each value"
             raise UsageError(cause, remedy)
         found[f"{key.rpartition('.')[2]} = {text}"] = matching[0]
     return found
@@ -45,19 +42,23 @@ def find_runs(kind: Any, assignment: str, folders: Sequence[Path]) -> dict[str, 
 
 @torch.inference_mode()
 def lay_out(
-    kind: Any, runs: Mapping[str, Path], data: Sequence[str], changes: Sequence[str], items: int, device: torch.device
+    kind: type[Recipe],
+    runs: Mapping[str, Run],
+    data: Sequence[str],
+    changes: Sequence[str],
+    items: int,
+    device: torch.device,
 ) -> np.ndarray:
     """The sheet (H, W, 3) uint8: for every item a row per run, with the input, w1..wK, the output and the truth.
 
     Runs of fewer warps leave room at the right.
     """
-    tasks: dict[str, Recipe] = {label: kind.from_weights(run / WEIGHTS) for label, run in runs.items()}
-    for task in tasks.values():
-        task.config = override(task.config, changes)
-        task.generator.to(device).eval()
-    test = open_items(next(iter(tasks.values())), data, "test")
+    predictors = {label: kind.predictor.from_weights(run.folder / WEIGHTS, changes) for label, run in runs.items()}
+    for predictor in predictors.values():
+        predictor.generator.to(device)
+    test = open_items(kind, next(iter(predictors.values())).config, data, "test")
     batch = to_device(default_collate([test[index] for index in range(min(items, len(test)))]), device)
-    rows = {label: _columns(task, batch) for label, task in tasks.items()}  # each (N, columns, 3, S, S)
+    rows = {label: _columns(predictor, batch) for label, predictor in predictors.items()}  # each (N, columns, 3, S, S)
     most = max(row.shape[1] for row in rows.values())
     names = ["input", *(f"w{number}" for number in range(1, most - 2)), "output", "truth"]
     side = batch["image"].shape[-1]
@@ -70,10 +71,10 @@ def lay_out(
     return np.concatenate(sheet)
 
 
-def _columns(task: Recipe, batch: dict[str, Tensor]) -> Tensor:
-    pictures = task.pictures(batch)
+def _columns(predictor: Predictor, batch: dict[str, Tensor]) -> Tensor:
+    pictures = predictor.pictures(batch)
     before, output, truth = (pictures[name][:, None] for name in ("input", "output", "target"))
-    return torch.cat([before, task.warps(batch), output, truth], 1)  # (N, K + 3, 3, S, S)
+    return torch.cat([before, predictor.warps(batch), output, truth], 1)  # (N, K + 3, 3, S, S)
 
 
 def _row(
@@ -90,18 +91,17 @@ def _row(
     return np.asarray(row)
 
 
-def _runs_in(folder: Path) -> list[Path]:
-    runs = [path.parent for path in (folder / ABOUT, *sorted(folder.glob(f"*/{ABOUT}"))) if path.is_file()]
-    if not runs:
-        raise UsageError(f"{folder}: no run of `deform train` there", f"name a folder with {ABOUT} and {WEIGHTS}")
-    return runs
+def _runs_in(folder: Path) -> list[Run]:
+    if runs := find_runs(folder):
+        return runs
+    raise UsageError(f"{folder}: no run of `deform train` there", f"name a folder with {ABOUT} and {WEIGHTS}")
 
 
-def _config(run: Path) -> dict[str, Any]:
-    try:
-        return json.loads((run / ABOUT).read_text("utf-8"))["config"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{run / ABOUT}: not what `deform train` wrote there", "name another run") from error
+def _config(run: Run) -> dict[str, Any]:
+    config = run.about.get("config")
+    if not isinstance(config, dict):
+        raise UsageError(f"{run.folder / ABOUT}: not what `deform train` wrote there", "name another run")
+    return config
 
 
 def _at(config: Any, key: str) -> Any:

@@ -33,6 +33,11 @@ class GeneratorConfig:
     visibility: bool = False  # regress beside the flow which pixels belong on the frontal view
     compose: bool = False  # keep the warped pixels and add to them, instead of redrawing the picture
 
+    @property
+    def multiple(self) -> int:
+        """Of which the sides of pictures are."""
+        return self.unshuffle * 2 ** (len(self.regressor_widths) - 1)
+
 
 class Frontalized(NamedTuple):
     """What the generator makes of a batch; images in [-1, 1]."""
@@ -45,12 +50,11 @@ class Frontalized(NamedTuple):
 
 
 class Generator(nn.Module):
-    """Turned face (N, 3, H, W) in [-1, 1] -> `Frontalized`. H and W are multiples of `multiple`."""
+    """Turned face (N, 3, H, W) in [-1, 1] -> `Frontalized`. H and W are multiples of `config.multiple`."""
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
-        self.multiple = config.unshuffle * 2 ** (len(config.regressor_widths) - 1)
         shuffled = config.unshuffle**2
         channels = (10 if config.compose else 6) * shuffled, 3 * shuffled
         self.regressor = UNet(5 * shuffled, 2 + config.visibility, config.regressor_widths) if config.warp else None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -20,105 +18,44 @@ from deformcli.errors import UsageError
 from deformcli.faces.align import face_view
 from deformcli.models.discriminators import FacePatchDiscriminator
 from deformcli.models.embedders import MobileFaceNet
-from deformcli.recipes.adversarial import as_picture, build_judges, fooling_terms, gap_guess, judging_terms
-from deformcli.recipes.recipe import Recipe, TrainingConfig, check_size, target_known
-from deformcli.warp import flow_to_rgb, mesh_grid
+from deformcli.recipes import (
+    Recipe,
+    build_discriminators,
+    check_size,
+    discriminator_terms,
+    generator_terms,
+    target_known,
+)
 from deformcli.weights.networks import load_frozen
 
-from .networks import Frontalized, Generator, GeneratorConfig
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """Weights of the loss terms; the defaults are the thesis's (section 4.1.2)."""
-
-    pix1: float = 0.1  # L1 of the warped picture on known pixels
-    rigidity: float = 0.01  # springs between neighbouring pixels
-    pix2: float = 1.0  # L1 of the output
-    adversarial: float = 0.1  # fool the patch discriminator (3.11)
-    gap: float = 0.05  # fool the gap discriminator
-    identity: float = 0.1  # remain the same person: L2 of embeddings; needs identity_weights
-    cosine_identity: float = 0.0  # likewise, by the angle between embeddings
-    flow: float = 0.0  # L1 to the exact flow, where the data carries it
-    visibility: float = 0.0  # cross-entropy of the visibility to the exact one
-    gradient: float = 0.0  # L1 of the output's edges
-    background: float = 1.0  # weight of pixels off the head in the pixel losses
-
-
-@dataclass(frozen=True)
-class FrontalizeConfig:
-    """Everything that defines a run."""
-
-    training: TrainingConfig = TrainingConfig()
-    generator: GeneratorConfig = GeneratorConfig()
-    losses: LossWeights = LossWeights()
-    flow_warmup: int = 0  # steps at first on the flow and visibility terms alone
-    max_yaw: float = 90.0  # largest turn of the inputs in degrees
-    identity_weights: str = ""  # file of MobileFaceNet weights for the identity loss; without it the term is 0
-
-
-THESIS = FrontalizeConfig()
-BEST = FrontalizeConfig(
-    training=TrainingConfig(
-        steps=6_300,
-        batch_size=16,
-        start_size=64,
-        grow_at=3_200,
-        generator_lr=8e-4,
-        discriminator_lr=1e-4,
-        warmup=100,
-        decay=True,
-        adversarial_from=5_700,
-        ema=0.998,
-        clip=1.0,
-    ),
-    generator=GeneratorConfig(
-        regressor_widths=(32, 64, 96, 128, 160),
-        inpainter_widths=(48, 96, 128),
-        inpainter_blocks=(1, 2, 4),
-        unshuffle=2,
-        supersample=2,
-        visibility=True,
-        compose=True,
-    ),
-    losses=LossWeights(
-        pix1=0.1, rigidity=0.02, adversarial=0.02, gap=0.02, identity=0.0, cosine_identity=0.5,
-        flow=4.0, visibility=0.2, gradient=0.5, background=0.3,
-    ),
-    flow_warmup=1_500,
-)  # fmt: skip
+from .config import PRESETS, FrontalizeConfig
+from .networks import Frontalized
+from .predictor import FrontalizePredictor
 
 
 class FrontalizeRecipe(Recipe):
     """Turned face -> frontal face."""
 
-    name = "frontalize"
-    default_weights = "frontalize-128"
-    presets: ClassVar[Mapping[str, FrontalizeConfig]] = {
-        "best": BEST,
-        "fw-gap": THESIS,
-        "fw": replace(THESIS, losses=replace(THESIS.losses, gap=0.0)),
-        "bkwd": replace(THESIS, generator=GeneratorConfig(sampler="backward"), losses=replace(THESIS.losses, gap=0.0)),
-        "gated": replace(THESIS, generator=GeneratorConfig(warp=False), losses=replace(THESIS.losses, gap=0.0)),
-    }
+    predictor = FrontalizePredictor
+    presets = PRESETS
 
     def __init__(self, config: FrontalizeConfig) -> None:
-        torch.manual_seed(config.training.seed)
-        self.config = config
-        self.generator = Generator(config.generator)
-        self.discriminators = build_judges(config.losses, FacePatchDiscriminator)
+        super().__init__(config)
+        self.discriminators = build_discriminators(config.losses, FacePatchDiscriminator)
         self.embedder: nn.Module | None = None
         if (config.losses.identity or config.losses.cosine_identity) and config.identity_weights:
             self.embedder = load_frozen(MobileFaceNet(), Path(config.identity_weights))
 
-    def dataset(self, sources: Sequence[Source], split: str, length: int = 0) -> Dataset:
+    @classmethod
+    def dataset(
+        cls, config: FrontalizeConfig, sources: Sequence[Source], split: str, *, size: int, length: int = 0
+    ) -> Dataset:
         for source in sources:
             if not isinstance(source.data, Pairs):
                 remedy = "use data of that kind, such as rotated:PATH"
                 raise UsageError(f"--data {source.spec}: frontalize needs pairs of turned and frontal faces", remedy)
-        training = self.config.training
-        check_size(training.size, self.generator.multiple)
-        return FacePairs(sources, training.size, split, training.seed, length, self.config.max_yaw)
+        check_size(size, config.generator.multiple)
+        return FacePairs(sources, size, split, config.training.seed, length, config.max_yaw)
 
     def generator_losses(self, batch: Batch, step: int) -> tuple[dict[str, Tensor], Frontalized | None]:
         if step < self.config.flow_warmup and _exact(batch).any():  # without exact flows there is no warm-up
@@ -136,7 +73,7 @@ class FrontalizeRecipe(Recipe):
         if self.embedder is not None:
             terms |= self._identity(made.output * given, target * given)
         if step >= self.config.training.adversarial_from:
-            terms |= fooling_terms(self.discriminators, weights, made.output, made.known, losses.fooling_loss, given)
+            terms |= generator_terms(self.discriminators, weights, made.output, made.known, losses.fooling_loss, given)
         return terms, made
 
     def _warp_terms(self, batch: Batch, flow: Tensor, visibility: Tensor | None) -> dict[str, Tensor]:
@@ -168,52 +105,9 @@ class FrontalizeRecipe(Recipe):
     def discriminator_losses(self, batch: Batch, made: Frontalized) -> dict[str, Tensor]:
         target = batch["target"]
         given = target_known(batch, target)
-        return judging_terms(self.discriminators, target, made.output, made.known, losses.real_fake_loss, given)
-
-    def predict(self, batch: Batch) -> Tensor:
-        return self.generator(batch["image"]).output.clamp(-1, 1)
-
-    def target(self, batch: Batch) -> Tensor:
-        return batch["target"]
-
-    def baselines(self) -> Mapping[str, Callable[[Batch], Tensor]]:
-        return {"copy": lambda batch: batch["image"], "mirror": _mirror_the_near_half}
-
-    def groups(self, batch: Batch) -> list[str]:
-        return [f"{int(yaw):+d}" for yaw in batch["yaw"]]
-
-    def known(self, batch: Batch) -> Tensor:
-        return (self.generator(batch["image"]).known > 0.5).float()
-
-    def warps(self, batch: Batch) -> Tensor:
-        return self.generator(batch["image"]).warped[:, None]
-
-    def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        made = self.generator(batch["image"])
-        return {
-            "input": batch["image"],
-            "flow": flow_to_rgb(made.flow),
-            "warped": made.warped,
-            "holes": as_picture(1 - made.known),
-            "output": made.output,
-            "target": batch["target"],
-            **gap_guess(self.discriminators, made.output),
-        }
+        return discriminator_terms(self.discriminators, target, made.output, made.known, losses.real_fake_loss, given)
 
 
 def _exact(batch: Batch) -> Tensor:
     """(N, 1, 1, 1): 1 for items whose exact flow is known, 0 for others; all, if the batch does not say."""
     return batch.get("exact", torch.ones(len(batch["image"]), device=batch["image"].device)).view(-1, 1, 1, 1)
-
-
-def _mirror_the_near_half(batch: Batch) -> Tensor:
-    """The half of the face that is turned to the camera, moved to where it is from the front, and its mirror image.
-
-    The midline lies off the middle of the crop by the sine of the yaw, times what suits turned photos best.
-    """
-    image, sine = batch["image"], torch.deg2rad(batch["yaw"]).sin().view(-1, 1, 1)
-    x, y = mesh_grid(*image.shape[2:], device=image.device)[0]
-    side = torch.where(sine > 0, 1.0, -1.0)  # the nose to the right: the near half is the left one
-    x = 0.5 * sine - side * x.abs()
-    grid = torch.stack([x, y.expand_as(x)], -1)  # (N, H, W, 2)
-    return F.grid_sample(image, grid, padding_mode="border", align_corners=True)

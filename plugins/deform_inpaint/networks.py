@@ -34,6 +34,11 @@ class GeneratorConfig:
     residual: bool = False  # let the merger add to the mixture
     window: int = 128  # side of the windows in which a network in use sees larger pictures
 
+    @property
+    def multiple(self) -> int:
+        """Of which the sides of pictures are."""
+        return 4 * max(self.unshuffle, self.regressor_unshuffle)
+
 
 class Inpainted(NamedTuple):
     """What the generator makes of a batch; images in [-1, 1]."""
@@ -45,13 +50,15 @@ class Inpainted(NamedTuple):
 
 
 class Generator(nn.Module):
-    """Image (N, 3, H, W) in [-1, 1] and known (N, 1, H, W) -> `Inpainted`. H and W are multiples of `multiple`."""
+    """Image (N, 3, H, W) in [-1, 1] and known (N, 1, H, W) -> `Inpainted`.
+
+    H and W are multiples of `config.multiple`.
+    """
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
         self.regressor_unshuffle = config.regressor_unshuffle or config.unshuffle
-        self.multiple = 4 * max(config.unshuffle, self.regressor_unshuffle)
         shuffled = config.unshuffle**2
         if config.architecture == "gated":
             self.gated = GatedUNet(4 * shuffled, 3 * shuffled, config.gated_widths)

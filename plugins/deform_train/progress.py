@@ -11,8 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from deformcli.training.step import Losses
-    from deformcli.training.trainer import Trainer
+    from deformcli.training import Losses, Trainer
 
 
 @contextmanager

@@ -25,7 +25,7 @@ def register_commands(app: typer.Typer) -> None:
 
 @hookspec
 def register_recipes() -> Mapping[str, str]:  # type: ignore[empty-body]
-    """Recipes for `deform train` and `deform evaluate`: name -> "module:Class", a `deformcli.recipes.recipe.Recipe`."""
+    """Recipes for `deform train` and `deform evaluate`: name -> "module:Class", a `deformcli.recipes.Recipe`."""
 
 
 @hookspec

@@ -28,7 +28,7 @@ THESIS_COUNTS = {
 @pytest.fixture(scope="module")
 def recipes():
     """Both tasks with the thesis's preset."""
-    return {kind.name: kind(kind.presets["fw-gap"]) for kind in (FrontalizeRecipe, InpaintRecipe)}
+    return {kind.predictor.task: kind(kind.presets["fw-gap"]) for kind in (FrontalizeRecipe, InpaintRecipe)}
 
 
 @pytest.mark.parametrize(("task", "name"), THESIS_COUNTS)

@@ -8,25 +8,28 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Subset
 
+from deform_frontalize.predictor import FrontalizePredictor
 from deform_frontalize.recipe import FrontalizeRecipe
+from deform_inpaint.predictor import InpaintPredictor
 from deform_inpaint.recipe import InpaintRecipe
-from deformcli.data.spec import open_items, open_source
+from deformcli.data.spec import open_source
 from deformcli.evaluation.measure import measure
 from deformcli.metrics import mse, psnr
-from deformcli.recipes.recipe import Recipe
+from deformcli.recipes import Predictor, Recipe, open_items
 from deformcli.weights.manifest import all_weights
 from deformcli.weights.store import resolve_weights, verified_file
 
 
-def _means(recipe: Recipe, kind: str, portraits: Path, items: range) -> dict[tuple[str, str], dict[str, float]]:
-    data = Subset(open_items(recipe, [f"{kind}:{portraits}"], "test"), items)
-    methods = {"ours": recipe.predict, **recipe.baselines()}
+def _means(
+    recipe: type[Recipe], predictor: Predictor, kind: str, portraits: Path, items: range
+) -> dict[tuple[str, str], dict[str, float]]:
+    data = Subset(open_items(recipe, predictor.config, [f"{kind}:{portraits}"], "test"), items)
+    methods = {"ours": predictor.predict, **predictor.baselines()}
     judges = {
         "mse": lambda image, target, batch: mse(image, target),
         "psnr": lambda image, target, batch: psnr(image, target),
     }
-    recipe.generator.eval()
-    found = measure(recipe, DataLoader(data, 16), methods, judges, device=torch.device("cpu"))
+    found = measure(predictor, DataLoader(data, 16), methods, judges, device=torch.device("cpu"))
     means: dict[tuple[str, str], dict[str, float]] = {}
     for method, metric in found.values:
         for group in set(found.groups):
@@ -42,22 +45,22 @@ def test_bundled_files_are_whole(entry):
 
 
 def test_inpaint_beats_navier_stokes(shared):
-    recipe = InpaintRecipe.from_weights(resolve_weights("inpaint-128", task="inpaint", offline=True))
-    means = _means(recipe, "folder", shared / "data" / "portraits", range(24))
+    predictor = InpaintPredictor.from_weights(resolve_weights("inpaint-128", task="inpaint", offline=True))
+    means = _means(InpaintRecipe, predictor, "folder", shared / "data" / "portraits", range(24))
     assert means["ours", "thin"]["psnr"] > means["navier-stokes", "thin"]["psnr"] + 1
     assert means["ours", "thick"]["psnr"] > means["navier-stokes", "thick"]["psnr"] + 1
 
 
 def test_frontalize_beats_its_input(shared):
-    recipe = FrontalizeRecipe.from_weights(resolve_weights("frontalize-128", task="frontalize", offline=True))
-    means = _means(recipe, "rotated", shared / "data" / "portraits", range(60))
+    predictor = FrontalizePredictor.from_weights(resolve_weights("frontalize-128", task="frontalize", offline=True))
+    means = _means(FrontalizeRecipe, predictor, "rotated", shared / "data" / "portraits", range(60))
     for yaw in ("-60", "-45", "-30", "+30", "+45", "+60"):
         assert means["ours", yaw]["mse"] < 0.7 * means["copy", yaw]["mse"]
 
 
 def test_nobody_is_trained_and_tested_on(shared):
-    recipe = FrontalizeRecipe.from_weights(resolve_weights("frontalize-128", task="frontalize", offline=True))
+    predictor = FrontalizePredictor.from_weights(resolve_weights("frontalize-128", task="frontalize", offline=True))
     spec = f"rotated:{shared}/data/portraits"
     train, test = (open_source(spec, split).data.pictures for split in ("train", "test"))
     assert not set(train.identities) & set(test.identities)
-    assert len(next(iter(DataLoader(open_items(recipe, [spec], "test"))))["image"]) == 1
+    assert len(next(iter(DataLoader(open_items(FrontalizeRecipe, predictor.config, [spec], "test"))))["image"]) == 1

@@ -106,7 +106,7 @@ def test_best_objective_of_inpaint(tiny_config, batch):
 
 
 @pytest.mark.parametrize("task", ["frontalize", "inpaint"])
-def test_judges_see_real_and_made_pictures(tiny_config, batch, task):
+def test_discriminators_see_real_and_made_pictures(tiny_config, batch, task):
     kind = {"frontalize": FrontalizeRecipe, "inpaint": InpaintRecipe}[task]
     recipe = kind(tiny_config(task, "fw-gap"))
     recipe.discriminators.eval()
@@ -114,13 +114,13 @@ def test_judges_see_real_and_made_pictures(tiny_config, batch, task):
     _, made = recipe.generator_losses(batch, 0)
     terms = recipe.discriminator_losses(batch, made)
     patch, gap = recipe.discriminators["patch"], recipe.discriminators["gap"]
-    judge = {"frontalize": losses.real_fake_loss, "inpaint": losses.least_squares_real_fake_loss}[task]
+    tell = {"frontalize": losses.real_fake_loss, "inpaint": losses.least_squares_real_fake_loss}[task]
     real = batch["target"] if task == "frontalize" else batch["image"]
     known = made.known if task == "frontalize" else batch["known"]
     same(
         terms,
         {
-            "patch_loss": judge(patch(real), patch(made.output)),
+            "patch_loss": tell(patch(real), patch(made.output)),
             "gap_loss": losses.gap_loss(gap(made.output), known),
         },
     )

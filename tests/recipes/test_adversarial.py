@@ -1,4 +1,4 @@
-"""The game against the gap discriminator on a toy: it is lost by the judge, and without the judge nothing changes."""
+"""The game against the gap discriminator on a toy: the discriminator loses it, and without it nothing changes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from deformcli import losses
-from deformcli.recipes.adversarial import build_judges, fooling_terms, judging_terms
+from deformcli.recipes.adversarial import build_discriminators, discriminator_terms, generator_terms
 from deformcli.recipes.recipe import TrainingConfig
 from deformcli.training.processes import Processes
-from deformcli.training.step import Players
+from deformcli.training.step import TrainingStep
 
 STEPS = 150
 
@@ -36,31 +36,31 @@ class OffColour(nn.Module):
 
 
 class Toy:
-    """What `Players` needs of a recipe; its pictures are noise."""
+    """What `TrainingStep` needs of a recipe; its pictures are noise."""
 
     def __init__(self, weights: Weights) -> None:
         torch.manual_seed(0)
         training = TrainingConfig(steps=STEPS, generator_lr=0.02, discriminator_lr=1e-3, amp="off")
         self.config = type("Config", (), {"training": training, "losses": weights})
-        self.generator, self.discriminators = OffColour(), build_judges(weights, nn.Identity)
+        self.generator, self.discriminators = OffColour(), build_discriminators(weights, nn.Identity)
 
     def generator_losses(self, batch, step):
         made = self.generator(batch["image"], batch["known"])
         nothing = {"none": 0 * made.mean()}
-        return nothing | fooling_terms(self.discriminators, self.config.losses, made, batch["known"], None), made
+        return nothing | generator_terms(self.discriminators, self.config.losses, made, batch["known"], None), made
 
     def discriminator_losses(self, batch, made):
-        return judging_terms(self.discriminators, batch["image"], made, batch["known"], losses.real_fake_loss)
+        return discriminator_terms(self.discriminators, batch["image"], made, batch["known"], losses.real_fake_loss)
 
 
 def play(weights: Weights) -> tuple[list[float], float]:
     """The gap discriminator's loss at each step, and how far the colour of holes is off in the end."""
     recipe, random = Toy(weights), torch.Generator().manual_seed(0)
-    players, told = Players(recipe, Processes(torch.device("cpu"))), []
+    training_step, told = TrainingStep(recipe, Processes(torch.device("cpu"))), []
     for step in range(STEPS):
         image = torch.randn(4, 3, 16, 16, generator=random) * 0.2
         known = (torch.rand(4, 1, 4, 4, generator=random) > 0.4).float().repeat_interleave(4, 2).repeat_interleave(4, 3)
-        told.append(players.train_step({"image": image, "known": known}, step).get("gap_loss", 0.0))
+        told.append(training_step({"image": image, "known": known}, step).get("gap_loss", 0.0))
     return told, float(recipe.generator.colour.detach().abs().max())
 
 

@@ -10,13 +10,15 @@ from typing import Literal
 import pytest
 import torch
 
+from deform_frontalize.predictor import FrontalizePredictor
 from deform_frontalize.recipe import FrontalizeRecipe
+from deform_inpaint.predictor import InpaintPredictor
 from deform_inpaint.recipe import InpaintRecipe
 from deformcli.data.files import Files
 from deformcli.data.sources import Source
 from deformcli.errors import UsageError, WeightsError
-from deformcli.recipes.recipe import TrainingConfig, check_size, frozen
-from deformcli.recipes.settings import override
+from deformcli.recipes import TrainingConfig, check_size, override
+from deformcli.training.step import frozen
 from deformcli.weights.networks import from_dict
 
 
@@ -112,33 +114,33 @@ def test_thesis_settings_are_the_defaults():
     assert (training.ema, training.clip, training.adversarial_from) == (0, 0, 0)
 
 
-def test_frozen_judges_pass_gradients_to_their_input_alone():
-    judge = torch.nn.Linear(2, 1)
-    judge.bias.requires_grad_(False)
+def test_frozen_discriminators_pass_gradients_to_their_input_alone():
+    network = torch.nn.Linear(2, 1)
+    network.bias.requires_grad_(False)
     image = torch.ones(1, 2, requires_grad=True)
-    with pytest.raises(ZeroDivisionError), frozen(judge):
-        judge(image).sum().backward()
+    with pytest.raises(ZeroDivisionError), frozen(network):
+        network(image).sum().backward()
         raise ZeroDivisionError
-    assert judge.weight.grad is None
-    assert torch.equal(image.grad[0], judge.weight[0])
-    assert judge.weight.requires_grad
-    assert not judge.bias.requires_grad
+    assert network.weight.grad is None
+    assert torch.equal(image.grad[0], network.weight[0])
+    assert network.weight.requires_grad
+    assert not network.bias.requires_grad
 
 
 @pytest.mark.parametrize("task", ["frontalize", "inpaint"])
-def test_recipe_of_exported_weights(tiny_weights, tiny_config, task):
-    kind = {"frontalize": FrontalizeRecipe, "inpaint": InpaintRecipe}[task]
-    recipe = kind.from_weights(tiny_weights(task))
-    assert recipe.config.generator == tiny_config(task, "best").generator
-    other = {"frontalize": InpaintRecipe, "inpaint": FrontalizeRecipe}[task]
+def test_predictor_of_exported_weights(tiny_weights, tiny_config, task):
+    kind = {"frontalize": FrontalizePredictor, "inpaint": InpaintPredictor}[task]
+    predictor = kind.from_weights(tiny_weights(task))
+    assert predictor.config.generator == tiny_config(task, "best").generator
+    other = {"frontalize": InpaintPredictor, "inpaint": FrontalizePredictor}[task]
     with pytest.raises(WeightsError, match=f"is a network for {task}"):
         other.from_weights(tiny_weights(task))
 
 
 def test_single_pictures_are_no_pairs(tiny_config):
-    recipe = FrontalizeRecipe(tiny_config("frontalize", "best"))
+    config = tiny_config("frontalize", "best")
     with pytest.raises(UsageError, match="--data folder:x: frontalize needs pairs"):
-        recipe.dataset([Source("folder:x", Files([]))], "train", 4)
+        FrontalizeRecipe.dataset(config, [Source("folder:x", Files([]))], "train", size=64, length=4)
 
 
 @pytest.mark.parametrize("size", [0, 31, 48, 100])

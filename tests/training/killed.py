@@ -17,9 +17,10 @@ import torch
 from torch.utils.data import Dataset
 
 from deform_inpaint.recipe import InpaintRecipe
-from deformcli.recipes.settings import override
+from deformcli.recipes import override
+from deformcli.runs import CHECKPOINT
 from deformcli.training.processes import Processes
-from deformcli.training.trainer import LAST, Trainer
+from deformcli.training.trainer import Trainer
 from deformcli.weights.networks import load_tensors
 
 STEPS, SAVE_EVERY = 300, 2
@@ -41,8 +42,8 @@ def trainer(out: Path, steps: int) -> Trainer:
     changes = [f"training.{value}" for value in [*SMALL, f"steps={steps}"]] + [f"generator.{value}" for value in NARROW]
     recipe = InpaintRecipe(override(InpaintRecipe.presets["best"], changes))
     made = Trainer(recipe, lambda size: Squares(), out, Processes(torch.device("cpu")))
-    if (out / LAST).exists():
-        made.restore(out / LAST)
+    if (out / CHECKPOINT).exists():
+        made.restore(out / CHECKPOINT)
     return made
 
 
@@ -73,7 +74,7 @@ def main(out: Path, times: int, seed: int) -> None:
     rng = random.Random(seed)
     for _ in range(times):
         last = killed(out, rng.randint(1, 5), rng.uniform(0, 0.1))
-        saved = load_tensors(out / LAST)[1]["step"] if (out / LAST).exists() else 0
+        saved = load_tensors(out / CHECKPOINT)[1]["step"] if (out / CHECKPOINT).exists() else 0
         whole = all(load_tensors(path) for path in out.glob("*.safetensors"))
         sys.stdout.write(json.dumps({"last": last, "saved": saved, "whole": whole}) + "\n")
         sys.stdout.flush()

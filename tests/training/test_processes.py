@@ -27,10 +27,9 @@ from dataclasses import replace
 from pathlib import Path
 import torch
 from deform_inpaint.recipe import InpaintRecipe
-from deformcli.data.spec import open_items
 from deformcli.weights.networks import save_tensors
 from deformcli.training.processes import joined
-from deformcli.recipes.settings import override
+from deformcli.recipes import open_items, override
 from deformcli.training.trainer import Trainer
 
 torch.set_num_threads(1)
@@ -43,7 +42,7 @@ with joined("cpu") as processes:
     recipe = InpaintRecipe(override(InpaintRecipe.presets["best"], changes))
     seen = []
     def items(size):
-        data = open_items(recipe.resized(size), [f"folder:{folder}/data"], "train", 24)
+        data = open_items(recipe, recipe.config, [f"folder:{folder}/data"], "train", size=size, length=24)
         class Noted(torch.utils.data.Dataset):
             def __getitem__(self, index):
                 seen.append(index)
@@ -53,12 +52,12 @@ with joined("cpu") as processes:
     first_step = {}
     def note(step, losses):
         if step == 1:
-            tensors = trainer.players.tensors()
+            tensors = trainer.training_step.tensors()
             first_step.update({f"first/{key}": value.clone() for key, value in tensors.items() if "exp_avg" in key})
     trainer.run(note, {})
     about = {"seen": seen, "count": processes.count}
     path = folder / f"{processes.count}-{processes.index}.safetensors"
-    save_tensors(path, trainer.players.tensors() | first_step, about)
+    save_tensors(path, trainer.training_step.tensors() | first_step, about)
 """
 
 

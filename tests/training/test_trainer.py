@@ -19,13 +19,16 @@ import torch
 from torch.utils.data import Dataset, Subset
 
 from deform_frontalize.recipe import FrontalizeRecipe
+from deform_inpaint.predictor import InpaintPredictor
 from deform_inpaint.recipe import InpaintRecipe
-from deformcli.data.spec import open_items
+from deformcli.data.files import Files
+from deformcli.data.sources import Source
 from deformcli.errors import DeformError, UsageError, WeightsError
+from deformcli.recipes import open_items
 from deformcli.training.batches import batches
 from deformcli.training.checkpoint import without_prefix
 from deformcli.training.processes import Processes
-from deformcli.training.step import MAX_BAD_STEPS
+from deformcli.training.step import MAX_BAD_STEPS, learning_rate
 from deformcli.training.trainer import Trainer
 from deformcli.weights.networks import load_generator, load_tensors
 
@@ -135,11 +138,11 @@ def test_signals_are_as_before_when_a_run_has_ended(make_trainer):
 
 
 @pytest.mark.parametrize("task", RECIPES)
-def test_one_step_of_the_thesis_moves_both_players(make_trainer, task):
+def test_one_step_of_the_thesis_moves_both_sides(make_trainer, task):
     trainer = make_trainer(task, "fw-gap", "training.steps=1")
-    networks = {"generator": trainer.players.generator, **trainer.players.discriminators}
+    networks = {"generator": trainer.training_step.generator, **trainer.training_step.discriminators}
     before = {name: [p.clone() for p in network.parameters()] for name, network in networks.items()}
-    losses = trainer.players.train_step(first_batch(trainer), trainer.step)
+    losses = trainer.training_step(first_batch(trainer), trainer.step)
     common = {"total", "rigidity", "adversarial", "gap", "patch_loss", "gap_loss"}
     assert set(losses) == common | {"frontalize": {"pix1", "pix2"}, "inpaint": {"l1"}}[task]
     assert all(np.isfinite(value) for value in losses.values())
@@ -151,54 +154,54 @@ def test_one_step_of_the_thesis_moves_both_players(make_trainer, task):
 @pytest.mark.parametrize("task", RECIPES)
 def test_each_side_learns_from_its_own_loss_alone(make_trainer, monkeypatch, task):
     trainer = make_trainer(task, "fw-gap", "training.steps=1")
-    players, judge = trainer.players, trainer.recipe.discriminator_losses
-    start = [p.clone() for p in players.discriminators.parameters()]
+    training_step, right = trainer.training_step, trainer.recipe.discriminator_losses
+    start = [p.clone() for p in training_step.discriminators.parameters()]
     gradients = []
 
-    def note(batch, made):  # called when the generator has its gradients and the judges have none
-        assert all(p.grad is None and p.requires_grad for p in players.discriminators.parameters())
-        assert all(torch.equal(a, b) for a, b in zip(start, players.discriminators.parameters(), strict=True))
-        gradients.extend(p.grad.clone() for p in players.generator.parameters())
-        return judge(batch, made)
+    def note(batch, made):  # called when the generator has its gradients and the discriminators have none
+        assert all(p.grad is None and p.requires_grad for p in training_step.discriminators.parameters())
+        assert all(torch.equal(a, b) for a, b in zip(start, training_step.discriminators.parameters(), strict=True))
+        gradients.extend(p.grad.clone() for p in training_step.generator.parameters())
+        return right(batch, made)
 
     monkeypatch.setattr(trainer.recipe, "discriminator_losses", note)
-    players.train_step(first_batch(trainer), 0)
+    training_step(first_batch(trainer), 0)
     assert len(gradients) > 0
-    assert all(torch.equal(a, b.grad) for a, b in zip(gradients, players.generator.parameters(), strict=True))
+    assert all(torch.equal(a, b.grad) for a, b in zip(gradients, training_step.generator.parameters(), strict=True))
 
 
-def test_judges_learn_to_tell_real_from_made(make_trainer):
+def test_discriminators_learn_to_tell_real_from_made(make_trainer):
     """Against a generator that stands still."""
     trainer = make_trainer("frontalize", "fw-gap", "training.generator_lr=0", "training.discriminator_lr=0.001")
     batch = first_batch(trainer)
-    losses = [trainer.players.train_step(batch, trainer.step) for _ in range(12)]
+    losses = [trainer.training_step(batch, trainer.step) for _ in range(12)]
     assert losses[-1]["patch_loss"] < 0.7 * losses[0]["patch_loss"]
     assert losses[-1]["gap_loss"] < 0.7 * losses[0]["gap_loss"]
 
 
 @pytest.mark.parametrize("task", RECIPES)
-def test_judges_enter_when_they_are_told_to(make_trainer, task):
+def test_discriminators_enter_when_they_are_told_to(make_trainer, task):
     trainer = make_trainer(task, "fw-gap", "training.steps=2", "training.adversarial_from=1")
-    before = [p.clone() for p in trainer.players.discriminators.parameters()]
+    before = [p.clone() for p in trainer.training_step.discriminators.parameters()]
     source = batches_of(trainer)
-    assert not {"adversarial", "gap", "patch_loss", "gap_loss"} & set(
-        trainer.players.train_step(next(source), trainer.step)
+    assert not {"adversarial", "gap", "patch_loss", "gap_loss"} & set(trainer.training_step(next(source), trainer.step))
+    assert all(
+        torch.equal(a, b) for a, b in zip(before, trainer.training_step.discriminators.parameters(), strict=True)
     )
-    assert all(torch.equal(a, b) for a, b in zip(before, trainer.players.discriminators.parameters(), strict=True))
     trainer.step = 1
-    assert {"adversarial", "gap", "patch_loss", "gap_loss"} <= set(
-        trainer.players.train_step(next(source), trainer.step)
-    )
+    assert {"adversarial", "gap", "patch_loss", "gap_loss"} <= set(trainer.training_step(next(source), trainer.step))
 
 
 def test_the_first_steps_are_for_the_flow_alone(make_trainer):
     trainer = make_trainer("frontalize", "best", "flow_warmup=1", "training.steps=2")
-    before = [p.clone() for p in trainer.players.generator.inpainter.parameters()]
+    before = [p.clone() for p in trainer.training_step.generator.inpainter.parameters()]
     source = batches_of(trainer)
-    assert set(trainer.players.train_step(next(source), trainer.step)) == {"total", "rigidity", "flow", "visibility"}
-    assert all(torch.equal(a, b) for a, b in zip(before, trainer.players.generator.inpainter.parameters(), strict=True))
+    assert set(trainer.training_step(next(source), trainer.step)) == {"total", "rigidity", "flow", "visibility"}
+    assert all(
+        torch.equal(a, b) for a, b in zip(before, trainer.training_step.generator.inpainter.parameters(), strict=True)
+    )
     trainer.step = 1
-    assert {"pix1", "pix2", "gradient"} <= set(trainer.players.train_step(next(source), trainer.step))
+    assert {"pix1", "pix2", "gradient"} <= set(trainer.training_step(next(source), trainer.step))
 
 
 @pytest.mark.parametrize("task", RECIPES)
@@ -207,11 +210,11 @@ def test_a_step_that_is_not_finite_changes_nothing(make_trainer, task):
     trainer = make_trainer(task, "fw-gap", "training.steps=2", out="bad", bad=(1,))
     source = batches_of(trainer)
     before = state_of(trainer)
-    assert trainer.players.train_step(next(source), trainer.step) == {"skipped": 1.0}
+    assert trainer.training_step(next(source), trainer.step) == {"skipped": 1.0}
     assert_same(before, state_of(trainer))
-    assert trainer.players.bad_steps == 1
-    assert "skipped" not in trainer.players.train_step(next(source), trainer.step)
-    assert trainer.players.bad_steps == 0
+    assert trainer.training_step.bad_steps == 1
+    assert "skipped" not in trainer.training_step(next(source), trainer.step)
+    assert trainer.training_step.bad_steps == 0
     learned = (value for key, value in state_of(trainer).items() if not key.startswith("rng/"))
     assert all(torch.isfinite(value).all() for value in learned if value.is_floating_point())
 
@@ -229,7 +232,7 @@ def test_where_one_side_is_not_finite_neither_moves(make_trainer, monkeypatch, s
 
     monkeypatch.setattr(trainer.recipe, side, spoilt)
     before = state_of(trainer)
-    assert trainer.players.train_step(first_batch(trainer), 0) == {"skipped": 1.0}
+    assert trainer.training_step(first_batch(trainer), 0) == {"skipped": 1.0}
     assert_same(before, state_of(trainer))
 
 
@@ -244,7 +247,7 @@ def test_a_run_that_is_never_finite_ends_with_advice(make_trainer):
 def test_training_lowers_the_loss(make_trainer):
     trainer = make_trainer("frontalize", "best", "flow_warmup=100", "training.generator_lr=0.01", "training.warmup=0")
     batch = first_batch(trainer)
-    losses = [trainer.players.train_step(batch, trainer.step)["flow"] for _ in range(15)]
+    losses = [trainer.training_step(batch, trainer.step)["flow"] for _ in range(15)]
     assert losses[-1] < 0.7 * losses[0]
 
 
@@ -304,10 +307,10 @@ def test_samples_do_not_disturb_the_run(make_trainer, task):
 def test_exported_weights_are_the_running_average(make_trainer):
     trainer = make_trainer("inpaint", "best", "training.ema=0.5", "training.generator_lr=0.1", "training.warmup=0")
     batch = first_batch(trainer)
-    name, start = "regressor.head.weight", trainer.players.generator.regressor.head.weight.clone()
-    trainer.players.train_step(batch, trainer.step)  # step 0: the decay is (1 + 0) / (10 + 0)
-    value = trainer.players.generator.regressor.head.weight
-    mean = trainer.players.average.regressor.head.weight
+    name, start = "regressor.head.weight", trainer.training_step.generator.regressor.head.weight.clone()
+    trainer.training_step(batch, trainer.step)  # step 0: the decay is (1 + 0) / (10 + 0)
+    value = trainer.training_step.generator.regressor.head.weight
+    mean = trainer.training_step.average.regressor.head.weight
     assert torch.allclose(mean, 0.1 * start + 0.9 * value)
     assert not torch.allclose(mean, value, atol=1e-4)
     state_of(trainer)
@@ -319,14 +322,14 @@ def test_learning_rate_warms_up_and_decays(make_trainer):
     trainer = make_trainer("inpaint", "best", "training.warmup=10", "training.decay=true", "training.steps=100")
     rates = {}
     for step in (0, 4, 9, 50, 100):
-        rates[step] = round(trainer.players.rate(step), 3)
+        rates[step] = round(learning_rate(trainer.config, step), 3)
     assert rates == {0: 0.1, 4: 0.498, 9: 0.98, 50: 0.5, 100: 0.0}
 
 
 def test_clip_bounds_the_gradient(make_trainer):
     trainer = make_trainer("inpaint", "best", "training.clip=0.001")
-    trainer.players.train_step(first_batch(trainer), trainer.step)
-    norms = [p.grad.norm() for p in trainer.players.generator.parameters() if p.grad is not None]
+    trainer.training_step(first_batch(trainer), trainer.step)
+    norms = [p.grad.norm() for p in trainer.training_step.generator.parameters() if p.grad is not None]
     assert torch.stack(norms).norm().item() == pytest.approx(0.001, rel=1e-3)
 
 
@@ -355,7 +358,7 @@ def test_an_unreadable_picture_is_named_by_the_process_that_trains(tiny_config, 
     (tmp_path / "data").mkdir()
     (tmp_path / "data/bad.png").write_bytes(b"no picture")
     recipe = InpaintRecipe(tiny_config("inpaint", "best", "training.workers=1", "training.steps=2"))
-    data = open_items(recipe, [f"folder:{tmp_path}/data"], "train", 4)
+    data = open_items(recipe, recipe.config, [f"folder:{tmp_path}/data"], "train", length=4)
     with pytest.raises(UsageError, match=r"bad\.png: not a picture"):
         Trainer(recipe, lambda size: data, tmp_path / "run", ALONE).run(quiet, {})
 
@@ -398,10 +401,12 @@ def test_parts_of_a_step_add_up_to_the_step(make_trainer):
     whole = make_trainer("frontalize", "fw-gap", *settings)
     parts = make_trainer("frontalize", "fw-gap", *settings, "training.grad_accum=4")
     for trainer in (whole, parts):
-        trainer.players.generator.eval()
-    losses = [trainer.players.train_step(first_batch(trainer), 0) for trainer in (whole, parts)]
+        trainer.training_step.generator.eval()
+    losses = [trainer.training_step(first_batch(trainer), 0) for trainer in (whole, parts)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-    for a, b in zip(whole.players.generator.parameters(), parts.players.generator.parameters(), strict=True):
+    for a, b in zip(
+        whole.training_step.generator.parameters(), parts.training_step.generator.parameters(), strict=True
+    ):
         assert torch.allclose(a.grad, b.grad, rtol=1e-3, atol=1e-6)
 
 
@@ -423,11 +428,12 @@ def test_pictures_grow(make_trainer):
     trainer.run(quiet, {})
 
 
-def test_recipe_of_another_size_shares_its_networks(tiny_config):
+def test_data_of_another_size_is_for_the_same_networks(tiny_config):
     recipe = InpaintRecipe(tiny_config("inpaint", "best"))
-    small = recipe.resized(32)
-    assert (small.config.training.size, recipe.config.training.size) == (32, 64)
-    assert small.generator is recipe.generator
+    sources = [Source("folder:x", Files([Path("a.png")]))]
+    sizes = [recipe.dataset(recipe.config, sources, "train", size=size, length=1).size for size in (32, 64)]
+    assert sizes == [32, 64]
+    assert recipe.config.training.size == 64
 
 
 def test_best_weights_are_those_with_the_least_error(make_trainer, monkeypatch):
@@ -436,7 +442,7 @@ def test_best_weights_are_those_with_the_least_error(make_trainer, monkeypatch):
     errors = iter([5.0, 3.0, 4.0, 3.0, 9.0])
     monkeypatch.setattr(trainer, "evaluate", lambda: next(errors))
     states = []
-    trainer.run(lambda *_: states.append(trainer.players.exported.regressor.head.weight.clone()), {})
+    trainer.run(lambda *_: states.append(trainer.training_step.exported.regressor.head.weight.clone()), {})
     assert trainer.best == {"step": 2, "mse": 3.0}
     best, _ = load_generator(trainer.out / "weights-best.safetensors", "inpaint")
     assert torch.equal(best["regressor.head.weight"], states[1].half().float())
@@ -449,20 +455,18 @@ def test_best_weights_are_those_with_the_least_error(make_trainer, monkeypatch):
 
 def test_error_on_held_out_items_by_hand(make_trainer, monkeypatch):
     trainer = make_trainer("inpaint", "best", "training.batch_size=2", held_out=5)
-    monkeypatch.setattr(trainer.recipe, "predict", lambda batch: batch["image"] + 0.5)
+    monkeypatch.setattr(InpaintPredictor, "predict", lambda self, batch: batch["image"] + 0.5)
     assert trainer.evaluate() == pytest.approx(0.25**2)
-    assert trainer.players.generator.training
+    assert trainer.training_step.generator.training
 
 
 def test_what_is_measured_and_shown_is_what_is_exported(make_trainer, monkeypatch):
     trainer = make_trainer("inpaint", "best", "training.ema=0.5", held_out=2)
     used = []
-    monkeypatch.setattr(
-        trainer.recipe, "predict", lambda batch: used.append(trainer.recipe.generator) or batch["image"]
-    )
+    monkeypatch.setattr(InpaintPredictor, "predict", lambda self, batch: used.append(self.generator) or batch["image"])
     trainer.evaluate()
-    assert used == [trainer.players.average]
-    assert trainer.recipe.generator is trainer.players.generator
+    assert used == [trainer.training_step.average]
+    assert trainer.recipe.generator is trainer.training_step.generator
 
 
 def test_older_checkpoints_are_kept_up_to_a_number(make_trainer):
@@ -508,7 +512,7 @@ def test_fine_tuning_begins_with_exported_weights(make_trainer):
     second = make_trainer("inpaint", "best", "training.seed=5", out="second")
     second.begin_with(first.out / "weights.safetensors")
     state, _ = load_generator(first.out / "weights.safetensors", "inpaint")
-    for network in (second.players.generator, second.players.average):
+    for network in (second.training_step.generator, second.training_step.average):
         assert all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
     assert second.step == 0
 
@@ -557,16 +561,16 @@ def test_half_precision_finds_its_scale(make_trainer):
     """Gradients that overflow at first are no bad steps; the scale is part of the checkpoint."""
     settings = ("training.size=32", "training.amp=fp16")
     trainer = make_trainer("inpaint", "best", *settings)
-    players, batch = trainer.players, first_batch(trainer)
+    training_step, batch = trainer.training_step, first_batch(trainer)
     with torch.no_grad():
         expected = sum(term.item() for term in trainer.recipe.generator_losses(batch, 0)[0].values())
-    players.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**30)
-    while "skipped" in (losses := players.train_step(batch, 0)):
-        assert players.bad_steps == 0
-    assert 0 < players.skipped < 30
+    training_step.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**30)
+    while "skipped" in (losses := training_step(batch, 0)):
+        assert training_step.bad_steps == 0
+    assert 0 < training_step.skipped < 30
     assert losses["total"] == pytest.approx(expected, rel=0.05)
     state_of(trainer)
     again = make_trainer("inpaint", "best", *settings)
     again.restore(trainer.out / "checkpoint.safetensors")
-    assert again.players.scaler.get_scale() == players.scaler.get_scale()
-    assert again.players.skipped == players.skipped
+    assert again.training_step.scaler.get_scale() == training_step.scaler.get_scale()
+    assert again.training_step.skipped == training_step.skipped

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from deformcli import registry
 from deformcli.errors import UsageError
@@ -68,18 +67,3 @@ def _share(text: str, value: str | None) -> float | None:
     if share is not None and not 0 < share <= 1:
         raise UsageError(f"--data {text}: share={value} is none", "write the part of all items, such as share=0.25")
     return share
-
-
-def open_items(recipe: Any, specs: Sequence[str], split: str, length: int = 0) -> Any:
-    """Items of a split for a recipe: a torch data set.
-
-    Args:
-        recipe: a `deformcli.recipes.recipe.Recipe`.
-        specs: what `--data` said, once or several times.
-        split: "train" or "test".
-        length: how many items a training split is to have; 0 for as many as there are.
-
-    Raises:
-        UsageError: see `open_source`, and what the recipe cannot use.
-    """
-    return recipe.dataset([open_source(spec, split) for spec in specs], split, length)

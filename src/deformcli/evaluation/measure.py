@@ -28,7 +28,7 @@ Observer = Callable[[Batch, Mapping[str, Tensor], Mapping[tuple[str, str], Tenso
 
 
 class Task(Protocol):
-    """What knows the true pictures of a batch, and the table row of each item; a `Recipe` does."""
+    """What knows the true pictures of a batch, and the table row of each item; a `Predictor` does."""
 
     def target(self, batch: Batch) -> Tensor: ...
 

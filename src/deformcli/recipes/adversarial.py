@@ -1,8 +1,8 @@
-"""The two discriminators every recipe plays against, and both sides' terms of the game."""
+"""The two discriminators that recipes train their generators against, and both sides' loss terms."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -11,8 +11,8 @@ from deformcli import losses
 from deformcli.models.discriminators import GapDiscriminator
 
 
-class GameWeights(Protocol):
-    """What a recipe's loss weights have of the game; a discriminator of weight 0 does not take part."""
+class AdversarialWeights(Protocol):
+    """The weights of the generator's adversarial terms; a discriminator of weight 0 does not take part."""
 
     @property
     def adversarial(self) -> float: ...
@@ -20,19 +20,19 @@ class GameWeights(Protocol):
     def gap(self) -> float: ...
 
 
-def build_judges(weights: GameWeights, patch: Callable[[], nn.Module]) -> nn.ModuleDict:
+def build_discriminators(weights: AdversarialWeights, patch: Callable[[], nn.Module]) -> nn.ModuleDict:
     """The discriminators that take part: the recipe's own for patches, and the gap discriminator."""
-    judges = nn.ModuleDict()
+    discriminators = nn.ModuleDict()
     if weights.adversarial:
-        judges["patch"] = patch()
+        discriminators["patch"] = patch()
     if weights.gap:
-        judges["gap"] = GapDiscriminator()
-    return judges
+        discriminators["gap"] = GapDiscriminator()
+    return discriminators
 
 
-def fooling_terms(
-    judges: nn.ModuleDict,
-    weights: GameWeights,
+def generator_terms(
+    discriminators: nn.ModuleDict,
+    weights: AdversarialWeights,
     output: Tensor,
     known: Tensor,
     patch_loss: Callable[[Tensor], Tensor],
@@ -43,15 +43,17 @@ def fooling_terms(
     Where real pictures are incomplete, the patch discriminator sees their known pixels alone (section 3.2).
     """
     terms = {}
-    if "patch" in judges:
-        terms["adversarial"] = weights.adversarial * patch_loss(judges["patch"](output * real_known).float())
-    if "gap" in judges:
-        terms["gap"] = weights.gap * losses.gap_fooling_loss(judges["gap"](output).float(), known.detach())
+    if "patch" in discriminators:
+        fake = discriminators["patch"](output * real_known).float()
+        terms["adversarial"] = weights.adversarial * patch_loss(fake)
+    if "gap" in discriminators:
+        guess = discriminators["gap"](output).float()
+        terms["gap"] = weights.gap * losses.gap_fooling_loss(guess, known.detach())
     return terms
 
 
-def judging_terms(
-    judges: nn.ModuleDict,
+def discriminator_terms(
+    discriminators: nn.ModuleDict,
     real: Tensor,
     output: Tensor,
     known: Tensor,
@@ -60,20 +62,20 @@ def judging_terms(
 ) -> dict[str, Tensor]:
     """The discriminators' terms: tell real pictures' known pixels from made ones, and known pixels from holes."""
     output, terms = output.detach(), {}
-    if "patch" in judges:
-        real, made = real * real_known, output * real_known
-        terms["patch_loss"] = patch_loss(judges["patch"](real).float(), judges["patch"](made).float())
-    if "gap" in judges:
-        terms["gap_loss"] = losses.gap_loss(judges["gap"](output).float(), known.detach())
+    if "patch" in discriminators:
+        real, made = (discriminators["patch"](image * real_known).float() for image in (real, output))
+        terms["patch_loss"] = patch_loss(real, made)
+    if "gap" in discriminators:
+        terms["gap_loss"] = losses.gap_loss(discriminators["gap"](output).float(), known.detach())
     return terms
 
 
-def gap_guess(judges: nn.ModuleDict, output: Tensor) -> dict[str, Tensor]:
-    """A column of pictures: which pixels of the output (N, 3, H, W) the gap discriminator takes for holes, in white."""
-    if "gap" not in judges:
+def guessed_holes(discriminators: nn.ModuleDict, columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A further column of a sheet: what of "output" (N, 3, H, W) the gap discriminator takes for holes, in white."""
+    if "gap" not in discriminators:
         return {}
-    guess = judges["gap"](output).float().sigmoid()  # (N, 1, H, W), 1 = known
-    return {"guessed holes": as_picture(1 - guess)}
+    known = discriminators["gap"](columns["output"]).float().sigmoid()  # (N, 1, H, W), 1 = known
+    return {"guessed holes": as_picture(1 - known)}
 
 
 def as_picture(mask: Tensor) -> Tensor:

@@ -1,13 +1,10 @@
-"""A recipe: one task's networks, data and losses behind the few methods that the trainer and evaluator call."""
+"""A recipe: one task's networks, data and losses behind the few methods that the trainer calls."""
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -16,8 +13,10 @@ from torch.utils.data import Dataset
 
 from deformcli.data.loading import Batch
 from deformcli.data.sources import Source
+from deformcli.data.spec import open_source
 from deformcli.errors import UsageError
-from deformcli.weights.networks import fill_network, from_dict, load_generator
+
+from .predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -51,75 +50,56 @@ class TrainingConfig:
 
 
 class Recipe(ABC):
-    """One task. `generator` makes pictures, `discriminators` judge them; both exist once __init__ has run."""
+    """What a task trains: a generator that makes pictures, discriminators that tell them from real ones, their losses.
 
-    name: ClassVar[str]
+    Args:
+        config: of a run; the networks are built from its seed. Recipes with discriminators add them.
+    """
+
+    predictor: ClassVar[type[Predictor]]  # the generator in use
     presets: ClassVar[Mapping[str, Any]]  # preset name -> frozen config
-    default_weights: ClassVar[str]  # id in the manifest
 
-    config: Any
-    generator: nn.Module
-    discriminators: nn.ModuleDict
+    def __init__(self, config: Any) -> None:
+        torch.manual_seed(config.training.seed)
+        self.config = config
+        self.generator = self.predictor.network(config.generator)
+        self.discriminators = nn.ModuleDict()
 
     @classmethod
-    def from_weights(cls, path: Path) -> Recipe:
-        """The recipe around an exported generator, for evaluation: without discriminators and helper networks."""
-        state, config = load_generator(path, cls.name)
-        first = next(iter(cls.presets.values()))
-        recipe = cls(replace(first, generator=from_dict(type(first.generator), config)))
-        recipe.discriminators = nn.ModuleDict()
-        fill_network(recipe.generator, state, path)
-        return recipe
-
     @abstractmethod
-    def __init__(self, config: Any) -> None:
-        """Build the networks of a config."""
+    def dataset(cls, config: Any, sources: Sequence[Source], split: str, *, size: int, length: int = 0) -> Dataset:
+        """Items of a split ("train", "test") from opened data.
 
-    def resized(self, size: int) -> Recipe:
-        """The same recipe with the same networks, whose `dataset` has pictures of another size."""
-        other = copy.copy(self)
-        other.config = replace(self.config, training=replace(self.config.training, size=size))
-        return other
+        Args:
+            config: of a run; what it says of the data counts, but for the size.
+            sources: what `--data` opened.
+            split: its part.
+            size: side of the pictures in pixels.
+            length: cuts or repeats a training split; 0: as many as there are.
 
-    @abstractmethod
-    def dataset(self, sources: Sequence[Source], split: str, length: int = 0) -> Dataset:
-        """Items of a split ("train", "test") from opened data; `length` cuts or repeats a training split."""
+        Raises:
+            UsageError: data or a size that the recipe cannot use.
+        """
 
     @abstractmethod
     def generator_losses(self, batch: Batch, step: int) -> tuple[dict[str, Tensor], Any]:
         """Weighted terms of the generator's loss at this step, and what it made; None if no pictures yet."""
 
-    @abstractmethod
     def discriminator_losses(self, batch: Batch, made: Any) -> dict[str, Tensor]:
-        """Each discriminator's loss on real pictures and on those made."""
+        """Each discriminator's loss on real pictures and on those made; called where there are discriminators."""
+        return {}
 
-    @abstractmethod
-    def predict(self, batch: Batch) -> Tensor:
-        """The generator's pictures (N, 3, S, S) in [-1, 1] for an evaluation batch."""
 
-    @abstractmethod
-    def target(self, batch: Batch) -> Tensor:
-        """The true pictures (N, 3, S, S) in [-1, 1]."""
+def open_items(
+    recipe: Recipe | type[Recipe], config: Any, specs: Sequence[str], split: str, *, size: int = 0, length: int = 0
+) -> Dataset:
+    """`recipe.dataset` of what `--data` said, once or several times; `size` 0: the config's.
 
-    @abstractmethod
-    def baselines(self) -> Mapping[str, Callable[[Batch], Tensor]]:
-        """Methods to compare with: name -> function of a batch."""
-
-    @abstractmethod
-    def groups(self, batch: Batch) -> list[str]:
-        """The table row of each item: the yaw, the kind of mask."""
-
-    def known(self, batch: Batch) -> Tensor:
-        """Which pixels (N, 1, S, S) of `predict`'s pictures were given or moved there: 1; those filled: 0."""
-        return batch["known"]
-
-    def warps(self, batch: Batch) -> Tensor:
-        """The K warped pictures (N, K, 3, S, S) behind `predict`. Raises UsageError if nothing is warped."""
-        raise UsageError(f"{self.name}: nothing is warped", "take a recipe or preset that warps")
-
-    @abstractmethod
-    def pictures(self, batch: Batch) -> dict[str, Tensor]:
-        """Columns of the sample grid, as the generator makes them now: name -> (N, 3, S, S) in [-1, 1]."""
+    Raises:
+        UsageError: see `open_source`, and what the recipe cannot use.
+    """
+    sources = [open_source(spec, split) for spec in specs]
+    return recipe.dataset(config, sources, split, size=size or config.training.size, length=length)
 
 
 def check_size(size: int, multiple: int) -> None:
@@ -129,19 +109,6 @@ def check_size(size: int, multiple: int) -> None:
             f"{size} pixels: these networks need a multiple of {multiple}",
             f"use {max(1, round(size / multiple)) * multiple}",
         )
-
-
-@contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
-    """Let `module` judge without learning: its parameters take no gradient, its inputs still do."""
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    for parameter in parameters:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in parameters:
-            parameter.requires_grad_(True)
 
 
 def target_known(batch: Batch, target: Tensor) -> Tensor:

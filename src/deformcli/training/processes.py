@@ -1,4 +1,7 @@
-"""The processes that train together: one alone, or those that `torchrun` or `accelerate launch` started."""
+"""The processes that train together: one alone, or those that `torchrun` or `accelerate launch` started.
+
+Both tell a process its place by the same environment variables.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from deformcli.runtime.device import choose_device
@@ -28,9 +32,9 @@ class Processes:
 
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Put the mean over all processes, of which there are several, into each tensor; all bring the same shapes."""
-        from accelerate.utils import reduce
-
-        flat = reduce(torch.cat([tensor.detach().float().flatten() for tensor in tensors]), "mean")
+        flat = torch.cat([tensor.detach().float().flatten() for tensor in tensors])
+        dist.all_reduce(flat)
+        flat /= self.count
         for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
             tensor.detach().copy_(mean.view_as(tensor))
 
@@ -54,10 +58,11 @@ def joined(device: str) -> Iterator[Processes]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Processes(place)
         return
-    from accelerate import PartialState
-
-    state = PartialState(cpu=place.type == "cpu")
+    if place.type == "cuda":  # each process of a machine has a GPU of its own
+        place = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(place)
+    dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
     try:
-        yield Processes(place if place.type == "cpu" else state.device, state.process_index, state.num_processes)
+        yield Processes(place, dist.get_rank(), dist.get_world_size())
     finally:
-        state.destroy_process_group()
+        dist.destroy_process_group()

@@ -1,10 +1,11 @@
-"""A recipe's two sides as they learn: the generator and its judges, with their optimizers and one step of both."""
+"""One training step: the generator learns to fool the discriminators, and they to tell its pictures from real ones."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from deformcli.data.loading import Batch
 from deformcli.errors import DeformError
-from deformcli.recipes.recipe import Recipe, frozen
+from deformcli.recipes.recipe import Recipe, TrainingConfig
 from deformcli.runtime.device import autocast, network_layout
 from deformcli.runtime.memory import is_out_of_memory, largest_that_fits
 from deformcli.weights.networks import fill_network
@@ -24,8 +25,11 @@ Losses = dict[str, float]
 MAX_BAD_STEPS = 10
 
 
-class Players:
-    """The networks of a recipe on their device; each process computes its share of a step, all learn the same."""
+class TrainingStep:
+    """A recipe's networks on their device, their optimizers, and one step of both sides.
+
+    Each process computes its share of a step, all learn the same.
+    """
 
     def __init__(self, recipe: Recipe, processes: Processes) -> None:
         self.recipe, self.config, self.processes = recipe, recipe.config.training, processes
@@ -48,66 +52,78 @@ class Players:
         """The generator that others are to use: its running average if there is one."""
         return self.generator if self.average is None else self.average
 
-    def train_step(self, batch: Batch, step: int) -> Losses:
+    def __call__(self, batch: Batch, step: int) -> Losses:
         """One step of both sides; if a loss or gradient is not finite, neither moves.
 
         Raises:
             DeformError: not finite again and again, or not enough memory. The networks are as before the step.
         """
         statistics = [(b, b.clone()) for side in (self.generator, self.discriminators) for b in side.buffers()]
+
+        # gradients of both sides' losses
         try:
             losses, norms = self._find_gradients(batch, step)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             remedy = self._what_fits(batch, step)
-            _put_back(statistics)
+            _restore_buffers(statistics)
             raise DeformError(f"step {step}: out of memory", remedy) from error
+
+        # a step that is not finite is none
         wrong = self.processes.any(not all(map(math.isfinite, losses.values())))
         if wrong or not all(map(math.isfinite, norms)):
-            _put_back(statistics)
+            _restore_buffers(statistics)
             return self._skip(step, overflow=not wrong)
-        self._move(step)
+        self.bad_steps = 0
+
+        # Adam, and the running average of what it makes of the generator
+        for group in self.generator_optimizer.param_groups:
+            group["lr"] = self.config.generator_lr * learning_rate(self.config, step)
+        self.generator_optimizer.step()
+        self.discriminator_optimizer.step()
+        self.scaler.update()
+        if self.average is not None:
+            update_average(self.average, self.generator, min(self.config.ema, (1 + step) / (10 + step)))
         return {name: round(value, 6) for name, value in losses.items()}
 
     def _find_gradients(self, batch: Batch, step: int) -> tuple[Losses, list[float]]:
         """Both sides' gradients, of all processes, the generator's clipped; this one's loss terms; gradients' norms."""
         for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
             optimizer.zero_grad(set_to_none=True)
-        items = len(next(iter(batch.values()))) // self.config.grad_accum
-        parts = [self._backward(_items(batch, i * items, items), step) for i in range(self.config.grad_accum)]
+        count = len(next(iter(batch.values()))) // self.config.grad_accum
+        parts = [self._backward(_items(batch, i * count, count), step) for i in range(self.config.grad_accum)]
         names = dict.fromkeys(name for part in parts for name in part)  # data may bring terms that other data lack
         terms = {name: torch.stack([part[name] for part in parts if name in part]).mean() for name in names}
-        self._share_gradients()
+        self._average_over_processes()
         norms = []
-        sides = ((self.generator_optimizer, self.config.clip), (self.discriminator_optimizer, 0.0))
-        for optimizer, clip in sides:
+        for optimizer, clip in ((self.generator_optimizer, self.config.clip), (self.discriminator_optimizer, 0.0)):
             self.scaler.unscale_(optimizer)
             norms.append(nn.utils.clip_grad_norm_(_parameters(optimizer), clip or math.inf))
         values = torch.stack([*terms.values(), *norms]).tolist()  # the one wait for the device in a step
         return dict(zip(terms, values[: len(terms)], strict=True)), values[len(terms) :]
 
-    def _backward(self, part: Batch, step: int) -> dict[str, Tensor]:
+    def _backward(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Add the gradients of a part of the step's items; the loss terms."""
         device, amp = self.processes.device, self.config.amp
         zero = torch.zeros((), device=device)
 
-        # generator: fool the judges, who do not learn from it
+        # generator: fool the discriminators, who do not learn from it
         with autocast(device, amp), frozen(self.discriminators):
-            terms, made = self.recipe.generator_losses(part, step)
+            terms, made = self.recipe.generator_losses(batch, step)
             total = sum(terms.values(), zero)
         self.scaler.scale(total / self.config.grad_accum).backward()
 
-        # judges: tell real from made
-        judged: dict[str, Tensor] = {}
+        # discriminators: tell real from made
+        told: dict[str, Tensor] = {}
         if step >= self.config.adversarial_from and made is not None and len(self.discriminators):
             with autocast(device, amp):
-                judged = self.recipe.discriminator_losses(part, made)
-            self.scaler.scale(sum(judged.values(), zero) / self.config.grad_accum).backward()
-        return {name: value.detach().float() for name, value in {"total": total, **terms, **judged}.items()}
+                told = self.recipe.discriminator_losses(batch, made)
+            self.scaler.scale(sum(told.values(), zero) / self.config.grad_accum).backward()
+        return {name: value.detach().float() for name, value in {"total": total, **terms, **told}.items()}
 
-    def _share_gradients(self) -> None:
-        """Average over the processes what they have found: gradients, and what normalisation has seen."""
+    def _average_over_processes(self) -> None:
+        """Let all processes have the mean of what each has found: gradients, and what normalisation has seen."""
         if self.processes.count == 1:
             return
         sides = (self.generator, self.discriminators)
@@ -121,15 +137,6 @@ class Players:
         statistics = [b for side in sides for b in side.buffers() if b.is_floating_point()]
         self.processes.average([*(p.grad for p in used), *statistics])
 
-    def _move(self, step: int) -> None:
-        for group in self.generator_optimizer.param_groups:
-            group["lr"] = self.config.generator_lr * self.rate(step)
-        self.generator_optimizer.step()
-        self.discriminator_optimizer.step()
-        self.scaler.update()
-        self._update_average(step)
-        self.bad_steps = 0
-
     def _skip(self, step: int, overflow: bool) -> Losses:
         """Count a step that was not finite (`overflow`: in its gradients alone); give up when this goes on and on."""
         searching = overflow and self.scaler.is_enabled() and self.scaler.get_scale() > 1
@@ -142,24 +149,6 @@ class Players:
                 "lower training.generator_lr, set training.clip=1 or --amp off, and --resume auto",
             )
         return {"skipped": float(self.skipped)}
-
-    def rate(self, step: int) -> float:
-        """Share of the generator's learning rate: linear warm-up, then constant or a cosine to 0."""
-        config = self.config
-        rise = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
-        fall = (1 + math.cos(math.pi * step / config.steps)) / 2 if config.decay else 1.0
-        return rise * fall
-
-    @torch.no_grad()
-    def _update_average(self, step: int) -> None:
-        if self.average is None:
-            return
-        decay = min(self.config.ema, (1 + step) / (10 + step))
-        for mean, value in zip(self.average.state_dict().values(), self.generator.state_dict().values(), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(value, 1 - decay)
-            else:
-                mean.copy_(value)
 
     def _what_fits(self, batch: Batch, step: int) -> str:
         """What to do about too little memory, having tried smaller parts."""
@@ -190,6 +179,43 @@ class Players:
         restore_optimizer(self.discriminator_optimizer, without_prefix("discriminator_optimizer", tensors))
 
 
+def learning_rate(config: TrainingConfig, step: int) -> float:
+    """Share of the generator's learning rate: linear warm-up, then constant or a cosine to 0.
+
+    A function of the step alone, so that a resumed run has no scheduler to bring back.
+    """
+    rise = min(1.0, (step + 1) / config.warmup) if config.warmup else 1.0
+    fall = (1 + math.cos(math.pi * step / config.steps)) / 2 if config.decay else 1.0
+    return rise * fall
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move a running average on to what the network has become: decay * average + (1 - decay) * network.
+
+    Means and variances of normalisation are averaged too, and counts copied, unlike torch's `AveragedModel`, which
+    also takes the first value as it is.
+    """
+    for mean, value in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - decay)
+        else:
+            mean.copy_(value)
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Use `module` without teaching it: its parameters take no gradient, its inputs still do."""
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+
+
 def _adam(network: nn.Module, rate: float) -> torch.optim.Adam:
     fused = all(p.device.type in ("cpu", "cuda") for p in network.parameters())
     return torch.optim.Adam([{"params": list(network.parameters())}], rate, (0.5, 0.999), fused=fused)
@@ -204,7 +230,7 @@ def _items(batch: Batch, first: int, count: int) -> Batch:
 
 
 @torch.no_grad()
-def _put_back(statistics: Sequence[tuple[Tensor, Tensor]]) -> None:
+def _restore_buffers(statistics: Sequence[tuple[Tensor, Tensor]]) -> None:
     """Undo what forward passes leave in networks."""
     for buffer, before in statistics:
         buffer.copy_(before)

@@ -14,12 +14,14 @@ from safetensors.torch import save_file
 from deform_evaluate.describers import Remembered
 from deform_evaluate.methods import choose_baselines
 from deform_evaluate.statistics import resampled_means
+from deform_frontalize.predictor import FrontalizePredictor
 from deform_frontalize.recipe import FrontalizeRecipe
+from deform_inpaint.predictor import InpaintPredictor
 from deform_inpaint.recipe import InpaintRecipe
-from deformcli.data.spec import open_items
 from deformcli.data.splits import is_held_out
 from deformcli.evaluation import gap as gap_judge
 from deformcli.models.embedders import CompactVGG19Features, MobileFaceNet
+from deformcli.recipes import open_items
 from deformcli.weights.store import file_sha256
 
 
@@ -127,10 +129,11 @@ def test_mean_picture_is_that_of_the_training_split(tiny_weights, save, smooth_p
     for number in range(20):
         held_out = is_held_out(f"{number}.png")
         save(f"grey/{number}.png", smooth_picture(40, 40) if held_out else np.full((40, 40, 3), 200, np.uint8))
-    recipe = InpaintRecipe.from_weights(tiny_weights("inpaint"))
+    predictor = InpaintPredictor.from_weights(tiny_weights("inpaint"))
     data = [f"folder:{tmp_path}/grey"]
-    batch = {key: value[None] for key, value in open_items(recipe, data, "test")[0].items()}
-    filled = choose_baselines(recipe, ["mean"], data, torch.device("cpu"))["mean"](batch)
+    batch = {key: value[None] for key, value in open_items(InpaintRecipe, predictor.config, data, "test")[0].items()}
+    baselines = choose_baselines(InpaintRecipe, predictor, ["mean"], data, torch.device("cpu"))
+    filled = baselines["mean"](batch)
     expected = torch.where(batch["known"] > 0, batch["image"], 200 / 127.5 - 1)
     assert torch.allclose(filled, expected, atol=1e-5)
 
@@ -158,27 +161,29 @@ def test_tables_in_files(command, photos, tiny_weights, tmp_path):
 
 def test_rows_of_frontalize(tiny_weights, shared):
     """A row per yaw; the baseline is the input as it is."""
-    recipe = FrontalizeRecipe.from_weights(tiny_weights("frontalize"))
-    data = open_items(recipe, [f"rotated:{shared}/data/london"], "test")
+    predictor = FrontalizePredictor.from_weights(tiny_weights("frontalize"))
+    data = open_items(FrontalizeRecipe, predictor.config, [f"rotated:{shared}/data/london"], "test")
     batch = {key: value[None] for key, value in data[4].items()}
-    assert recipe.groups(batch) == ["-15"]
-    assert (recipe.baselines()["copy"](batch) == batch["image"]).all()
-    mirrored, straight = (recipe.baselines()["mirror"](batch | {"yaw": yaw}) for yaw in (batch["yaw"], torch.zeros(1)))
+    assert predictor.groups(batch) == ["-15"]
+    assert (predictor.baselines()["copy"](batch) == batch["image"]).all()
+    mirrored, straight = (
+        predictor.baselines()["mirror"](batch | {"yaw": yaw}) for yaw in (batch["yaw"], torch.zeros(1))
+    )
     assert torch.allclose(mirrored, mirrored.flip(-1), atol=1e-5)
     assert torch.allclose(straight[..., 64:], batch["image"][..., 64:], atol=1e-5)
-    assert (recipe.target(batch) == batch["target"]).all()
-    made = recipe.predict(batch)
+    assert (predictor.target(batch) == batch["target"]).all()
+    made = predictor.predict(batch)
     assert made.shape == batch["target"].shape
     assert made.abs().max() <= 1
 
 
 def test_baselines_of_inpaint_keep_what_is_known(tiny_weights, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    recipe = InpaintRecipe.from_weights(tiny_weights("inpaint"))
-    data = open_items(recipe, [photos], "test")
+    predictor = InpaintPredictor.from_weights(tiny_weights("inpaint"))
+    data = open_items(InpaintRecipe, predictor.config, [photos], "test")
     batch = {key: value[None] for key, value in data[0].items()}
     known = batch["known"].expand_as(batch["image"]) > 0
-    for name, method in {**recipe.baselines(), "network": recipe.predict}.items():
+    for name, method in {**predictor.baselines(), "network": predictor.predict}.items():
         made = method(batch)
         assert (made - batch["image"])[known].abs().max() < 1e-6, name
         assert name == "copy" or (made - batch["image"])[~known].abs().mean() < 0.2, name
