@@ -40,6 +40,7 @@ class FrontalizeConfig:
 
 
 THESIS = FrontalizeConfig()
+WITHOUT_GAP = replace(THESIS, losses=replace(THESIS.losses, gap=0.0))
 BEST = FrontalizeConfig(
     training=TrainingConfig(
         steps=6_300,
@@ -72,7 +73,7 @@ BEST = FrontalizeConfig(
 PRESETS: Mapping[str, FrontalizeConfig] = {
     "best": BEST,
     "fw-gap": THESIS,
-    "fw": replace(THESIS, losses=replace(THESIS.losses, gap=0.0)),
-    "bkwd": replace(THESIS, generator=GeneratorConfig(sampler="backward"), losses=replace(THESIS.losses, gap=0.0)),
-    "gated": replace(THESIS, generator=GeneratorConfig(warp=False), losses=replace(THESIS.losses, gap=0.0)),
+    "fw": WITHOUT_GAP,
+    "bkwd": replace(WITHOUT_GAP, generator=GeneratorConfig(sampler="backward")),
+    "gated": replace(WITHOUT_GAP, generator=GeneratorConfig(warp=False)),
 }

@@ -36,6 +36,7 @@ class InpaintConfig:
 
 
 THESIS = InpaintConfig()
+WITHOUT_GAP = replace(THESIS, losses=replace(THESIS.losses, gap=0.0))
 BEST = InpaintConfig(
     training=TrainingConfig(
         steps=5_200,
@@ -67,7 +68,7 @@ BEST = InpaintConfig(
 PRESETS: Mapping[str, InpaintConfig] = {
     "best": BEST,
     "fw-gap": THESIS,
-    "fw": replace(THESIS, losses=replace(THESIS.losses, gap=0.0)),
-    "bkwd": replace(THESIS, generator=GeneratorConfig(sampler="backward"), losses=replace(THESIS.losses, gap=0.0)),
-    "gated": replace(THESIS, generator=GeneratorConfig(architecture="gated"), losses=replace(THESIS.losses, gap=0.0)),
+    "fw": WITHOUT_GAP,
+    "bkwd": replace(WITHOUT_GAP, generator=GeneratorConfig(sampler="backward")),
+    "gated": replace(WITHOUT_GAP, generator=GeneratorConfig(architecture="gated")),
 }

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-from deformcli.runtime.storage import write_atomic
 
 CHECKPOINT, BEST_CHECKPOINT = "checkpoint.safetensors", "checkpoint-best.safetensors"  # everything needed to go on
 WEIGHTS, BEST_WEIGHTS = "weights.safetensors", "weights-best.safetensors"  # the generator, for use
@@ -95,25 +91,3 @@ def find_runs(folder: Path) -> list[Run]:
     if any((folder / name).is_file() for name in (ABOUT, LOG)):
         return [Run(folder)]
     return [Run(below) for below in sorted({path.parent for name in (ABOUT, LOG) for path in folder.rglob(name)})]
-
-
-def forget_after(out: Path, step: int) -> None:
-    """Drop from the log what a killed run did after the checkpoint of this step: it is done once more."""
-    kept = [line for line in Run(out).log if line["step"] <= step]
-    write_atomic(out / LOG, "".join(json.dumps(line) + "\n" for line in kept).encode())
-
-
-def write_table(out: Path) -> None:
-    """Write the log as a table with one column for each name that occurs in it."""
-    lines = Run(out).log
-    names = dict.fromkeys(name for line in lines for name in line)
-    text = io.StringIO()
-    table = csv.DictWriter(text, list(names))
-    table.writeheader()
-    table.writerows(lines)
-    write_atomic(out / TABLE, text.getvalue().encode())
-
-
-def write_about(out: Path, about: Mapping[str, Any]) -> None:
-    """Write what was asked for, with which versions."""
-    write_atomic(out / ABOUT, (json.dumps(about, indent=2) + "\n").encode())

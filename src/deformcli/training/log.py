@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from collections.abc import Mapping
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from deformcli.data.loading import Batch
 from deformcli.errors import UsageError
 from deformcli.images.sheet import save_grid
-from deformcli.runs import LOG, TABLE, forget_after, sample_sheet, write_about, write_table
-from deformcli.runtime.storage import writing
+from deformcli.runs import ABOUT, LOG, TABLE, Run, sample_sheet
+from deformcli.runtime.storage import write_atomic, writing
 
 
 class RunLog:
-    """Writes into `out` from step `step` on; what an earlier process noted beyond it is forgotten.
+    """Writes into `out` from step `step` on; what a killed run noted beyond it is forgotten, and done once more.
 
     Raises DeformError where it cannot.
     """
@@ -24,8 +29,9 @@ class RunLog:
     def __init__(self, out: Path, step: int, about: Mapping[str, Any], tensorboard: bool = False) -> None:
         self.out = out
         with writing(out):
-            write_about(out, about)
-            forget_after(out, step)
+            write_atomic(out / ABOUT, (json.dumps(about, indent=2) + "\n").encode())
+            kept = [json.dumps(line) + "\n" for line in Run(out).log if line["step"] <= step]
+            write_atomic(out / LOG, "".join(kept).encode())
             self._lines = (out / LOG).open("a", buffering=1, encoding="utf-8")
         self._board = _board(out, step) if tensorboard else None
 
@@ -46,14 +52,40 @@ class RunLog:
             self._board.add_image("samples", sheet, step, dataformats="HWC")
 
     def tabulate(self) -> None:
-        """Bring the table up to date."""
+        """Bring the table up to date: a column for each name that occurs in the log."""
+        lines, text = Run(self.out).log, io.StringIO()
+        table = csv.DictWriter(text, list(dict.fromkeys(name for line in lines for name in line)))
+        table.writeheader()
+        table.writerows(lines)
         with writing(self.out / TABLE):
-            write_table(self.out)
+            write_atomic(self.out / TABLE, text.getvalue().encode())
 
     def close(self) -> None:
         self._lines.close()
         if self._board is not None:
             self._board.close()
+
+
+class Pace:
+    """How fast the last `window` steps were."""
+
+    def __init__(self, window: int) -> None:
+        self.steps: deque[tuple[float, float]] = deque(maxlen=max(1, window))  # when a batch was asked for, and came
+
+    def watch(self, source: Iterable[Batch]) -> Iterator[Batch]:
+        """The batches of a source, on their way to a step."""
+        asked = time.monotonic()
+        for batch in source:
+            self.steps.append((asked, time.monotonic()))
+            yield batch
+            asked = time.monotonic()
+
+    def read(self, batch_size: int) -> dict[str, float]:
+        """Images a second, and the share of the time that went by waiting for data."""
+        total = time.monotonic() - self.steps[0][0]
+        waited = sum(came - asked for asked, came in self.steps)
+        pace = len(self.steps) * batch_size / total
+        return {"images_per_second": round(pace, 2), "waiting": round(waited / total, 3)}
 
 
 def _board(out: Path, step: int) -> Any:

@@ -28,8 +28,7 @@ from deformcli.weights.networks import export_generator, fill_network, load_gene
 
 from .batches import batches, check_batch_size
 from .checkpoint import keep_newest, save_also_as, with_prefix, without_prefix
-from .log import RunLog
-from .pace import Pace
+from .log import Pace, RunLog
 from .processes import Processes
 from .randomness import random_state, restore_random_state
 from .step import Losses, TrainingStep

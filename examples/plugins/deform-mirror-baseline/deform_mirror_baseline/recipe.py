@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from deformcli.data.loading import Batch
 from deformcli.data.masked import MaskedPictures
 from deformcli.data.sources import Source
-from deformcli.recipes.recipe import Recipe, TrainingConfig
+from deformcli.recipes import Predictor, Recipe, TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -42,26 +42,13 @@ class MirrorNet(nn.Module):
         return torch.where(known > 0, image, mean + self.trust * (seen.flip(3) - mean))
 
 
-class MirrorRecipe(Recipe):
-    """One network, no discriminator."""
+class MirrorPredictor(Predictor):
+    """The network in use."""
 
-    name = "mirror"
+    task = "mirror"
+    network = MirrorNet
+    defaults = MirrorConfig()
     default_weights = "mirror"
-    presets: ClassVar[Mapping[str, MirrorConfig]] = {"best": MirrorConfig()}
-
-    def __init__(self, config: MirrorConfig) -> None:
-        self.config, self.generator, self.discriminators = config, MirrorNet(config.generator), nn.ModuleDict()
-
-    def dataset(self, sources: Sequence[Source], split: str, length: int = 0) -> Dataset:
-        training = self.config.training
-        return MaskedPictures(sources, training.size, ["strokes:thick"], split, training.seed, length)
-
-    def generator_losses(self, batch: Batch, step: int) -> tuple[dict[str, Tensor], Tensor]:
-        made = self.generator(batch["image"], batch["known"])
-        return {"l1": (made - batch["image"]).abs().mean()}, made
-
-    def discriminator_losses(self, batch: Batch, made: Tensor) -> dict[str, Tensor]:
-        return {}
 
     def predict(self, batch: Batch) -> Tensor:
         return self.generator(batch["image"], batch["known"])
@@ -75,5 +62,23 @@ class MirrorRecipe(Recipe):
     def groups(self, batch: Batch) -> list[str]:
         return ["thick"] * len(batch["image"])
 
-    def pictures(self, batch: Batch, made: Tensor) -> dict[str, Tensor]:
-        return {"holes": batch["image"] * batch["known"], "output": made, "target": batch["image"]}
+    def pictures(self, batch: Batch) -> dict[str, Tensor]:
+        holes = batch["image"] * batch["known"]
+        return {"input": holes, "output": self.predict(batch), "target": batch["image"]}
+
+
+class MirrorRecipe(Recipe):
+    """How it is trained: one loss, no discriminator."""
+
+    predictor = MirrorPredictor
+    presets: ClassVar[Mapping[str, MirrorConfig]] = {"best": MirrorConfig()}
+
+    @classmethod
+    def dataset(
+        cls, config: MirrorConfig, sources: Sequence[Source], split: str, *, size: int, length: int = 0
+    ) -> Dataset:
+        return MaskedPictures(sources, size, ["strokes:thick"], split, config.training.seed, length)
+
+    def generator_losses(self, batch: Batch, step: int) -> tuple[dict[str, Tensor], Tensor]:
+        made = self.generator(batch["image"], batch["known"])
+        return {"l1": (made - batch["image"]).abs().mean()}, made
