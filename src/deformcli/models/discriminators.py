@@ -1,4 +1,4 @@
-"""Real or fake, and known or filled: the two kinds of judge the generators are trained against."""
+"""Real or fake, and known or filled: the two kinds of discriminator that generators are trained against."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def _load(data: Dataset, config: TrainingConfig, steps: range, processes: Proces
     starts = (step * config.batch_size + processes.index * share for step in steps)
     loader = DataLoader(
         Relayed(data),
-        batch_sampler=[range(start, start + share) for start in starts],  # type: ignore[arg-type]
+        batch_sampler=[list(range(start, start + share)) for start in starts],
         num_workers=config.workers,
         collate_fn=collate,
         worker_init_fn=_ignore_stop_signals,

@@ -17,7 +17,7 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
     _, keys, position, has_gauss, cached = np.random.get_state()
     state = {
         "python": torch.tensor([*integers, math.inf if gauss is None else gauss], dtype=torch.float64),
-        "numpy": torch.tensor([*keys.tolist(), position, has_gauss, cached], dtype=torch.float64),
+        "numpy": torch.tensor([*np.asarray(keys).tolist(), position, has_gauss, cached], dtype=torch.float64),
         "torch": torch.get_rng_state(),
     }
     if device.type != "cpu":

@@ -35,8 +35,8 @@ class TrainingStep:
         self.recipe, self.config, self.processes = recipe, recipe.config.training, processes
         device = processes.device
         layout = network_layout(device)
-        self.generator = recipe.generator.to(device, memory_format=layout)
-        self.discriminators = recipe.discriminators.to(device, memory_format=layout)
+        self.generator = recipe.generator.to(device).to(memory_format=layout)
+        self.discriminators = recipe.discriminators.to(device).to(memory_format=layout)
         self.average = copy.deepcopy(self.generator).requires_grad_(False) if self.config.ema else None
         self.generator_optimizer = _adam(self.generator, self.config.generator_lr)
         self.discriminator_optimizer = _adam(self.discriminators, self.config.discriminator_lr)
@@ -135,7 +135,7 @@ class TrainingStep:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         statistics = [b for side in sides for b in side.buffers() if b.is_floating_point()]
-        self.processes.average([*(p.grad for p in used), *statistics])
+        self.processes.average([*(p.grad for p in used if p.grad is not None), *statistics])
 
     def _skip(self, step: int, overflow: bool) -> Losses:
         """Count a step that was not finite (`overflow`: in its gradients alone); give up when this goes on and on."""

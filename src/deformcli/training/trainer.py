@@ -92,19 +92,19 @@ class Trainer:
                 self.step += 1
                 done = self.step == config.steps
 
-                # tell of it
+                # tell, show and measure
                 numbers = {**pace.read(config.batch_size), **losses}
                 report(self.step, numbers)
-                if log is not None and (done or _due(self.step, config.log_every)):
-                    log.note(self.step, numbers)
-                if log is not None and _due(self.step, config.sample_every):
-                    log.show(self.step, self.samples(batch))
+                better = False
+                if log is not None:
+                    if done or _due(self.step, config.log_every):
+                        log.note(self.step, numbers)
+                    if _due(self.step, config.sample_every):
+                        log.show(self.step, self.samples(batch))
+                    if self.held_out is not None and (done or _due(self.step, config.eval_every)):
+                        better = self._measure(log)
 
-                # measure it
-                measured = log is not None and (done or _due(self.step, config.eval_every))
-                better = measured and self.held_out is not None and self._measure(log)
-
-                # keep it
+                # save
                 end = self.processes.any(interrupted() or late()) or done
                 if end or better or _due(self.step, config.save_every):
                     self.save(log, better)
@@ -134,7 +134,7 @@ class Trainer:
     def evaluate(self) -> float:
         """Mean squared error, in 0..1, of what would be exported, on the held-out items."""
         errors: list[float] = []
-        for batch in DataLoader(self.held_out, self.config.batch_size):
+        for batch in DataLoader(self.held_out, self.config.batch_size):  # type: ignore[arg-type]
             batch = to_device(batch, self.processes.device)
             with self._predictor() as predictor:
                 target = predictor.target(batch)
