@@ -13,6 +13,7 @@ from deformcli.data.loading import Batch
 from deformcli.errors import UsageError
 from deformcli.evaluation.measure import TARGET, Method
 from deformcli.recipes import Predictor, Recipe, open_items
+from deformcli.runs import WEIGHTS
 from deformcli.weights.store import file_sha256, resolve_weights
 
 MEAN, MEAN_OF = "mean", 200  # training pictures that the baseline `mean` averages
@@ -37,7 +38,7 @@ def open_predictors(
 def _labels(paths: dict[str, Path], taken: set[str]) -> list[str]:
     """An id as it is; of a file its name, or that of the run it is in; as given where those are taken or not unique."""
     short = [
-        name if name != str(path) else path.parent.name if path.stem == "weights" else path.stem
+        name if name != str(path) else path.parent.name if path.name == WEIGHTS else path.stem
         for name, path in paths.items()
     ]
     return [

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
 import pytest
 import torch
 from safetensors.torch import load_file
+
+from deform_train.options import TrainingOptions
+from deformcli.recipes import TrainingConfig
 
 SMALL = {
     "inpaint": ["generator.flows=2", "generator.regressor_width=4", "generator.merger_width=4", "training.size=32"],
@@ -41,6 +45,11 @@ def test_show_config(command, task):
     assert (shown["training.steps"], shown["training.batch_size"]) == ("7", "3")
     assert float(shown["training.generator_lr"]) == 2e-5
     assert shown["generator.sampler"] == "forward"
+
+
+def test_short_options_are_fields_of_the_config():
+    short, fields = ({f.name for f in dataclasses.fields(kind)} for kind in (TrainingOptions, TrainingConfig))
+    assert short <= fields
 
 
 @pytest.mark.parametrize(
