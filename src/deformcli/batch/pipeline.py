@@ -21,7 +21,8 @@ from deformcli.errors import DeformError, UsageError, debugging
 from deformcli.images import Picture, decode_image, encode_image, pillow_limits, read_image
 from deformcli.images.formats import WRITABLE
 from deformcli.options import BatchOptions
-from deformcli.runtime.storage import write_atomic
+from deformcli.runtime.memory import free_memory, is_out_of_memory
+from deformcli.runtime.storage import write_atomic, writing
 
 from .job import Output, Task, Work, refusal
 from .plan import STDIO, Item, free
@@ -31,7 +32,6 @@ AHEAD_PIXELS = 32_000_000
 """Pictures are read ahead, kept waiting for others of their size, and written behind, up to so many pixels each."""
 BATCH_PIXELS = 16_000_000
 """A batch is full with so many pixels, however few pictures they are."""
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
 
 def work_through(
@@ -141,30 +141,21 @@ class _Model:
                 raise ValueError(f"{type(self.task).__name__} made {len(made)} results of {len(some)} pictures")
             return made
         except Exception as error:
-            short = _out_of_memory(error)
+            short = is_out_of_memory(error)
             if len(some) == 1:
                 return [_no_memory(some[0]) if short else _refusal(error)]
         if not short:  # whose fault it is shows when each is alone
             return [result for work in some for result in self._try([work])]
         self.most = len(some) // 2
         typer.echo(f"out of memory with {len(some)} pictures at once, going on with {self.most}", err=True)
-        _free_memory()
+        free_memory()
         return []
 
 
-def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or any(text in str(error) for text in OUT_OF_MEMORY)
-
-
 def _no_memory(work: Work) -> DeformError:
-    _free_memory()
+    free_memory()
     size = "{} x {}".format(*work.picture.size)
     return DeformError(f"out of memory with one picture of {size}", "make it smaller, or use another --device")
-
-
-def _free_memory() -> None:
-    if (torch := sys.modules.get("torch")) and torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _refusal(error: Exception) -> DeformError:
@@ -225,18 +216,13 @@ def _write_output(output: Output, work: Work, options: BatchOptions, planned: fr
                 return ""
             case _:
                 raise UsageError(f"{path} exists already", "choose another output, or --exists overwrite")
-    try:
+    with writing("stdout" if path == STDIO else path):
         data = _encoded(output.picture, path, work, options)
         if path == STDIO:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
         else:
             write_atomic(path, data)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        name = "stdout" if path == STDIO else path
-        raise DeformError(f"{name} cannot be written: {error.strerror or error}", "choose another place") from error
     return str(path)
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from deformcli.errors import UsageError
 from deformcli.options import BatchOptions
+from deformcli.runtime.stop import asked_to_stop
 
 from .job import Task
 from .plan import Item, plan
 from .report import Outcome, Report, outcome, reporting
+
+STOPPING = "interrupted: ending what is in hand; once more ends at once"
 
 
 def run(options: BatchOptions, task: Task) -> Report:
@@ -34,7 +33,7 @@ def run(options: BatchOptions, task: Task) -> Report:
                 report.add(outcome(item, "skipped"))
         if todo and (task.preview if options.dry_run else options.executor == "local"):
             task.load()
-        with _interruptible() as interrupted:
+        with asked_to_stop(STOPPING) as interrupted:
             planned = frozenset(item.target for item in items)
             for new in _outcomes(todo, task, options, planned, lambda: interrupted.is_set() or report.to_stop):
                 report.add(new)
@@ -70,26 +69,3 @@ def _check_stdout(options: BatchOptions) -> None:
         raise UsageError("stdout cannot have the picture and JSON", "write the picture to a file, or use --report FILE")
     if sys.stdout.isatty() and not options.dry_run:
         raise UsageError("stdout is a terminal, not a place for a picture", "send it into a file: -o - > FILE")
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C or SIGTERM sets; the second interrupts at once."""
-    interrupted = threading.Event()
-
-    def handle(number: int, frame: object) -> None:
-        if interrupted.is_set():
-            raise KeyboardInterrupt
-        interrupted.set()
-        if sys.stderr.isatty():  # by the system itself: the program may be in the middle of a line
-            os.write(sys.stderr.fileno(), b"\ninterrupted: ending what is in hand; once more ends at once\n")
-
-    kinds = [signal.SIGINT, signal.SIGTERM] if threading.current_thread() is threading.main_thread() else []
-    before = {kind: signal.getsignal(kind) for kind in kinds if signal.getsignal(kind) is not signal.SIG_IGN}
-    try:
-        for kind in before:
-            signal.signal(kind, handle)
-        yield interrupted
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)

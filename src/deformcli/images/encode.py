@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from deformcli.errors import DeformError, UsageError, one_line
-from deformcli.runtime.storage import write_atomic
+from deformcli.errors import UsageError, one_line
+from deformcli.runtime.storage import write_atomic, writing
 
 from . import deep
 from .formats import picture_format
@@ -38,10 +38,8 @@ def write_image(
     path = Path(path)
     picture = picture if isinstance(picture, Picture) else Picture(picture)
     data = encode_image(picture, path.suffix, quality=quality, metadata=metadata)
-    try:
+    with writing(path):
         write_atomic(path, data)
-    except OSError as error:
-        raise DeformError(f"{path} cannot be written: {error.strerror or error}", "choose another place") from error
 
 
 def encode_image(picture: Picture, suffix: str, *, quality: int | None = None, metadata: bool = True) -> bytes:
