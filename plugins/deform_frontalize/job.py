@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deformcli.batch import Output, Task, Work
+from deformcli.batch import Done, Job, Output, Refused, Result, Skipped, Work
 from deformcli.errors import NothingToDoError
 from deformcli.faces.crop import SIZE, Square, crop, native_size, paste, square_around
 from deformcli.faces.detect import detector
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Frontalize(Task):
+class Frontalize(Job):
     """Turns the chosen faces of each picture to the front."""
 
     network: NetworkOptions
@@ -54,7 +54,7 @@ class Frontalize(Task):
         found = self.detector.find(work.picture.rgb8)
         return [f"face {number}: {face}" for number, face in enumerate(found, 1)] or ["no face found"]
 
-    def __call__(self, works: Sequence[Work]) -> list[list[Output] | Picture | NothingToDoError | str]:
+    def __call__(self, works: Sequence[Work]) -> list[Result]:
         chosen = [self._squares(work) for work in works]
         cuts = [
             to_tensor(crop(work.picture.rgb8, square))
@@ -81,9 +81,15 @@ class Frontalize(Task):
             return NothingToDoError(f"{work.item.source}: {error.cause}", error.remedy)
         return [square_around(face) for face in faces]
 
-    def _without_face(self, work: Work, error: NothingToDoError) -> Picture | NothingToDoError | str:
+    def _without_face(self, work: Work, error: NothingToDoError) -> Result:
         """What --on-no-face makes of the picture."""
-        return {"fail": error, "skip": error.cause, "copy": work.picture}[self.faces.on_no_face]
+        match self.faces.on_no_face:
+            case "copy":
+                return Done.with_picture(work.picture)
+            case "skip":
+                return Skipped(error.cause)
+            case _:
+                return Refused(error)
 
     def _made(self, cuts: Sequence[Tensor], most: int) -> Iterator[Frontalized]:
         """What the network makes of each face; `most` at once, since a group photo has more than a batch."""
@@ -94,12 +100,10 @@ class Frontalize(Task):
             for i in range(len(made.output)):
                 yield type(made)(*(None if part is None else part[i : i + 1] for part in made))
 
-    def _outputs(
-        self, work: Work, squares: Sequence[Square | None], made: Sequence[Frontalized]
-    ) -> list[Output] | Picture:
+    def _outputs(self, work: Work, squares: Sequence[Square | None], made: Sequence[Frontalized]) -> Done:
         """The picture with the faces in it, or one file for each, the first of them the target; and the warps."""
         if not squares:
-            return work.picture
+            return Done.with_picture(work.picture)
         tags = ["", *(f"-{number}" for number in range(2, len(squares) + 1))]
         views = [self._view(work.picture, square, one) for square, one in zip(squares, made, strict=True)]
         if self.view.paste:
@@ -114,7 +118,7 @@ class Frontalize(Task):
             base = self.view.show_warp / _below(work.item.target, self.output)
             for tag, one in zip(tags, made, strict=True):
                 outputs += show_warp(one, base.with_name(base.name + tag))
-        return outputs
+        return Done(outputs)
 
     def _view(self, picture: Picture, square: Square | None, made: Frontalized) -> np.ndarray:
         """The frontal view (S, S, 3) uint8, of the size asked for; one to be pasted is as sharp as the picture."""
