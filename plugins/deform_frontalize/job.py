@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,17 +11,14 @@ import numpy as np
 
 from deformcli.batch import Done, Job, Output, Refused, Result, Skipped, Work
 from deformcli.errors import NothingToDoError
-from deformcli.faces.crop import SIZE, Square, crop, native_size, paste, square_around
-from deformcli.faces.detect import detector
-from deformcli.images import Picture, to_tensor, to_uint8
+from deformcli.faces import Square, crop, find_detector, paste
+from deformcli.images import Picture, to_uint8
 from deformcli.options import NetworkOptions
 
-from .choice import choose, face_at
+from .choice import squares
 from .options import FaceOptions, ViewOptions
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from .networks import Frontalized
 
 
@@ -36,16 +33,11 @@ class Frontalize(Job):
     same_size = False  # faces are cut out to one size
 
     def load(self) -> None:
-        from deformcli.runtime.device import choose_device
-        from deformcli.weights.store import resolve_weights
-
         from .frontalizer import Frontalizer
 
-        weights = self.network.weights or "frontalize-128"
-        path = resolve_weights(weights, task="frontalize", offline=self.network.offline)
-        self.frontalizer = Frontalizer.from_weights(path, choose_device(self.network.device))
+        self.frontalizer = Frontalizer.load(self.network)
         known = self.faces.aligned or self.faces.box
-        self.detector = None if known else detector(self.faces.detector, str(self.frontalizer.device))
+        self.detector = None if known else find_detector(self.faces.detector, str(self.frontalizer.device))
 
     def preview(self, work: Work) -> list[str]:
         """The faces of a picture, largest first, in words."""
@@ -56,30 +48,25 @@ class Frontalize(Job):
 
     def __call__(self, works: Sequence[Work]) -> list[Result]:
         chosen = [self._squares(work) for work in works]
-        cuts = [
-            to_tensor(crop(work.picture.rgb8, square))
-            for work, squares in zip(works, chosen, strict=True)
-            for square in (squares if isinstance(squares, list) else ())
+        crops = [
+            crop(work.picture.rgb8, square)
+            for work, found in zip(works, chosen, strict=True)
+            for square in (() if isinstance(found, NothingToDoError) else found)
         ]
-        made = self._made(cuts, len(works))
+        made = self.frontalizer.each(crops, len(works))  # a group photo has more faces than a batch has pictures
         return [
-            self._outputs(work, squares, [next(made) for _ in squares])
-            if isinstance(squares, list)
-            else self._without_face(work, squares)
-            for work, squares in zip(works, chosen, strict=True)
+            self._without_face(work, found)
+            if isinstance(found, NothingToDoError)
+            else self._outputs(work, found, [next(made) for _ in found])
+            for work, found in zip(works, chosen, strict=True)
         ]
 
-    def _squares(self, work: Work) -> list[Square | None] | NothingToDoError:
-        """What shows the chosen faces, None being the whole picture; or why there is none."""
-        if self.faces.aligned:
-            return [None]
-        if self.faces.box:
-            return [square_around(face_at(self.faces.box))]
+    def _squares(self, work: Work) -> Sequence[Square | None] | NothingToDoError:
+        """What shows the chosen faces, or why there is none."""
         try:
-            faces = choose(self.detector.find(work.picture.rgb8), self.faces.face, paste=self.view.paste)
+            return squares(work.picture.rgb8, self.faces, self.detector, paste=self.view.paste)
         except NothingToDoError as error:
             return NothingToDoError(f"{work.item.source}: {error.cause}", error.remedy)
-        return [square_around(face) for face in faces]
 
     def _without_face(self, work: Work, error: NothingToDoError) -> Result:
         """What --on-no-face makes of the picture."""
@@ -91,26 +78,18 @@ class Frontalize(Job):
             case _:
                 return Refused(error)
 
-    def _made(self, cuts: Sequence[Tensor], most: int) -> Iterator[Frontalized]:
-        """What the network makes of each face; `most` at once, since a group photo has more than a batch."""
-        import torch
-
-        for start in range(0, len(cuts), most):
-            made = self.frontalizer(torch.cat(cuts[start : start + most]))
-            for i in range(len(made.output)):
-                yield type(made)(*(None if part is None else part[i : i + 1] for part in made))
-
-    def _outputs(self, work: Work, squares: Sequence[Square | None], made: Sequence[Frontalized]) -> Done:
+    def _outputs(self, work: Work, found: Sequence[Square | None], made: Sequence[Frontalized]) -> Done:
         """The picture with the faces in it, or one file for each, the first of them the target; and the warps."""
-        if not squares:
+        if not found:
             return Done.with_picture(work.picture)
-        tags = ["", *(f"-{number}" for number in range(2, len(squares) + 1))]
-        views = [self._view(work.picture, square, one) for square, one in zip(squares, made, strict=True)]
+        tags = ["", *(f"-{number}" for number in range(2, len(found) + 1))]
+        native = self.view.size == "native" or self.view.paste  # what is pasted is as sharp as the picture
+        views = [
+            self.frontalizer.view(work.picture.rgb8, square, one, native=native)
+            for square, one in zip(found, made, strict=True)
+        ]
         if self.view.paste:
-            rgb = work.picture.rgb.copy()
-            for square, view in zip(squares, views, strict=True):
-                paste(rgb, square, view)
-            outputs = [Output(work.picture.replaced(rgb))]
+            outputs = [Output(pasted(work.picture, found, views))]
         else:
             paths = [None, *map(work.beside, tags[1:])]
             outputs = [Output(work.picture.resized_to(view), path) for view, path in zip(views, paths, strict=True)]
@@ -120,13 +99,13 @@ class Frontalize(Job):
                 outputs += show_warp(one, base.with_name(base.name + tag))
         return Done(outputs)
 
-    def _view(self, picture: Picture, square: Square | None, made: Frontalized) -> np.ndarray:
-        """The frontal view (S, S, 3) uint8, of the size asked for; one to be pasted is as sharp as the picture."""
-        native = self.view.size == "native" or self.view.paste
-        size = native_size(picture.rgb8, square) if native else SIZE
-        if size == SIZE:
-            return to_uint8(made.output)
-        return to_uint8(self.frontalizer.at_size(to_tensor(crop(picture.rgb8, square, size)), made))
+
+def pasted(picture: Picture, found: Sequence[Square], views: Sequence[np.ndarray]) -> Picture:
+    """The picture with the views in their squares."""
+    rgb = picture.rgb.copy()
+    for square, view in zip(found, views, strict=True):
+        paste(rgb, square, view)
+    return picture.replaced(rgb)
 
 
 def _below(target: Path, output: Path) -> Path:
