@@ -16,8 +16,8 @@ from deformcli.options import NetworkOptions
 
 from .choice import check, squares
 from .frontalizer import Frontalizer
+from .job import pasted
 from .options import FaceOptions, ViewOptions
-from .task import pasted
 
 Kind = TypeVar("Kind", Image.Image, np.ndarray)
 

@@ -10,14 +10,14 @@ from deformcli.errors import UsageError
 from deformcli.options import BatchOptions
 from deformcli.runtime.stop import asked_to_stop
 
-from .job import Task
+from .job import Job
 from .plan import Item, plan
 from .report import Outcome, Report, outcome, reporting
 
 STOPPING = "interrupted: ending what is in hand; once more ends at once"
 
 
-def run(options: BatchOptions, task: Task) -> Report:
+def run(options: BatchOptions, job: Job) -> Report:
     """Plan, make and report every picture: the whole work of a command.
 
     Raises:
@@ -31,11 +31,11 @@ def run(options: BatchOptions, task: Task) -> Report:
         for item in items:
             if item.skipped:
                 report.add(outcome(item, "skipped"))
-        if todo and (task.preview if options.dry_run else options.executor == "local"):
-            task.load()
+        if todo and (job.preview if options.dry_run else options.executor == "local"):
+            job.load()
         with asked_to_stop(STOPPING) as interrupted:
             planned = frozenset(item.target for item in items)
-            for new in _outcomes(todo, task, options, planned, lambda: interrupted.is_set() or report.to_stop):
+            for new in _outcomes(todo, job, options, planned, lambda: interrupted.is_set() or report.to_stop):
                 report.add(new)
         if interrupted.is_set():
             raise KeyboardInterrupt
@@ -46,7 +46,7 @@ def run(options: BatchOptions, task: Task) -> Report:
 
 def _outcomes(
     todo: Sequence[Item],
-    task: Task,
+    job: Job,
     options: BatchOptions,
     planned: frozenset[Path],
     stopped: Callable[[], bool],
@@ -54,12 +54,12 @@ def _outcomes(
     from .pipeline import preview, work_through  # late: they need Pillow, and a plan may end the run
 
     if options.dry_run:
-        return preview(todo, task, options)
+        return preview(todo, job, options)
     if options.executor == "ray" and todo:
         from .cluster import work_on_cluster
 
-        return work_on_cluster(todo, task, options, planned, stopped)
-    return work_through(todo, task, options, planned, stopped)
+        return work_on_cluster(todo, job, options, planned, stopped)
+    return work_through(todo, job, options, planned, stopped)
 
 
 def _check_stdout(options: BatchOptions) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deformcli.batch import Output, Task, Work
+from deformcli.batch import Done, Job, Output, Refused, Result, Skipped, Work
 from deformcli.errors import NothingToDoError
 from deformcli.faces import Square, crop, find_detector, paste
 from deformcli.images import Picture, to_uint8
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Frontalize(Task):
+class Frontalize(Job):
     """Turns the chosen faces of each picture to the front."""
 
     network: NetworkOptions
@@ -46,7 +46,7 @@ class Frontalize(Task):
         found = self.detector.find(work.picture.rgb8)
         return [f"face {number}: {face}" for number, face in enumerate(found, 1)] or ["no face found"]
 
-    def __call__(self, works: Sequence[Work]) -> list[list[Output] | Picture | NothingToDoError | str]:
+    def __call__(self, works: Sequence[Work]) -> list[Result]:
         chosen = [self._squares(work) for work in works]
         crops = [
             crop(work.picture.rgb8, square)
@@ -68,16 +68,20 @@ class Frontalize(Task):
         except NothingToDoError as error:
             return NothingToDoError(f"{work.item.source}: {error.cause}", error.remedy)
 
-    def _without_face(self, work: Work, error: NothingToDoError) -> Picture | NothingToDoError | str:
+    def _without_face(self, work: Work, error: NothingToDoError) -> Result:
         """What --on-no-face makes of the picture."""
-        return {"fail": error, "skip": error.cause, "copy": work.picture}[self.faces.on_no_face]
+        match self.faces.on_no_face:
+            case "copy":
+                return Done.with_picture(work.picture)
+            case "skip":
+                return Skipped(error.cause)
+            case _:
+                return Refused(error)
 
-    def _outputs(
-        self, work: Work, found: Sequence[Square | None], made: Sequence[Frontalized]
-    ) -> list[Output] | Picture:
+    def _outputs(self, work: Work, found: Sequence[Square | None], made: Sequence[Frontalized]) -> Done:
         """The picture with the faces in it, or one file for each, the first of them the target; and the warps."""
         if not found:
-            return work.picture
+            return Done.with_picture(work.picture)
         tags = ["", *(f"-{number}" for number in range(2, len(found) + 1))]
         native = self.view.size == "native" or self.view.paste  # what is pasted is as sharp as the picture
         views = [
@@ -93,7 +97,7 @@ class Frontalize(Task):
             base = self.view.show_warp / _below(work.item.target, self.output)
             for tag, one in zip(tags, made, strict=True):
                 outputs += show_warp(one, base.with_name(base.name + tag))
-        return outputs
+        return Done(outputs)
 
 
 def pasted(picture: Picture, found: Sequence[Square], views: Sequence[np.ndarray]) -> Picture:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deformcli.batch import Task, Work
+from deformcli.batch import Done, Job, Work
 from deformcli.images import Picture
 from deformcli.options import NetworkOptions
 
@@ -17,7 +17,7 @@ from .options import MaskOptions
 
 
 @dataclass
-class Inpaint(Task):
+class Inpaint(Job):
     """Fills each picture where its mask says."""
 
     network: NetworkOptions
@@ -35,8 +35,8 @@ class Inpaint(Task):
         """How much of each pixel is to be replaced, (H, W) uint8."""
         return fill_weights(picture, source, self.masks, max_pixels=self.max_pixels)
 
-    def __call__(self, works: Sequence[Work]) -> list[Picture]:
-        return [self._fill(work.picture, work.found) for work in works]
+    def __call__(self, works: Sequence[Work]) -> list[Done]:
+        return [Done.with_picture(self._fill(work.picture, work.found)) for work in works]
 
     def _fill(self, picture: Picture, weights: np.ndarray) -> Picture:
         if self.masks.mask == "alpha":  # what was transparent gets its pixels
