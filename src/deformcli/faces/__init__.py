@@ -5,7 +5,7 @@ from deformcli._lazy import attach
 __getattr__, __all__ = attach(
     __name__,
     align=("face_view",),
-    crops=("crop", "paste"),
+    crops=("crop", "paste", "pasted"),
     detect=("FRONTAL", "Detector", "Face", "Mtcnn", "find_detector"),
     framing=("EYES", "EYES_TO_MOUTH", "SIZE", "Square", "crop_points", "frame_around", "native_size", "square_around"),
     identify=("NETWORKS", "Identifier"),

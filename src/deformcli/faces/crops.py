@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -25,6 +27,14 @@ def crop(rgb: np.ndarray, square: Square | None, size: int = SIZE) -> np.ndarray
     blurred = cv2.GaussianBlur(rgb, (0, 0), 0.4 / scale) if scale < 0.9 else rgb
     matrix = square.to_crop(size)
     return cv2.warpAffine(blurred, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def pasted(rgb: np.ndarray, squares: Sequence[Square], faces: Sequence[np.ndarray]) -> np.ndarray:
+    """A copy of `rgb` with each face in its square, see `paste`."""
+    whole = rgb.copy()
+    for square, face in zip(squares, faces, strict=True):
+        paste(whole, square, face)
+    return whole
 
 
 def paste(rgb: np.ndarray, square: Square, face: np.ndarray) -> None:
