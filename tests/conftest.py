@@ -15,6 +15,8 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,6 +45,25 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"needs the shared data beside the checkout ({SHARED.name}/ is not there)")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def photo() -> np.ndarray:
+    """scikit-image's astronaut (512, 512, 3): a face a little left of the middle, near the top."""
+    from skimage.data import astronaut
+
+    return astronaut()
+
+
+@pytest.fixture(scope="session")
+def smooth_picture() -> Callable[..., np.ndarray]:
+    """`smooth_picture(h, w)`: (h, w, 3) uint8 of blurred noise."""
+
+    def make(height: int, width: int, seed: int = 0) -> np.ndarray:
+        coarse = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
+        return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+
+    return make
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -59,25 +58,6 @@ def refused(command, tmp_path) -> Callable[..., str]:
         return ended.err
 
     return run
-
-
-@pytest.fixture(scope="session")
-def photo() -> np.ndarray:
-    """scikit-image's astronaut (512, 512, 3): a face a little left of the middle, near the top."""
-    from skimage.data import astronaut
-
-    return astronaut()
-
-
-@pytest.fixture(scope="session")
-def smooth_picture() -> Callable[..., np.ndarray]:
-    """`smooth_picture(h, w)`: (h, w, 3) uint8 of blurred noise."""
-
-    def make(height: int, width: int, seed: int = 0) -> np.ndarray:
-        coarse = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
-        return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-
-    return make
 
 
 def save(path: Path, pixels: np.ndarray, **options: object) -> Path:
