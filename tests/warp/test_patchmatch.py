@@ -14,7 +14,7 @@ needs_native = pytest.mark.skipif(not native.available()[0], reason="needs the c
 
 @pytest.fixture
 def scene():
-    """`scene(h, w, radius)`: a picture of noise over waves, its known pixels, wanted and allowed centres, no field."""
+    """`scene(h, w, radius)`: a picture of noise over waves, its known pixels, wanted centres, prices, no field."""
 
     def make(height: int, width: int, radius: int):
         rng = np.random.default_rng(0)
@@ -25,7 +25,8 @@ def scene():
         known[height // 3 : height // 2, width // 3 : width // 2 + 2] = False
         allowed = inner(known, radius)
         wanted = inner(np.ones_like(known), radius) & ~allowed
-        return image, known, wanted, allowed, np.full(known.shape, NONE, np.int32)
+        price = np.where(allowed, rng.integers(0, 4000, known.shape), -1).astype(np.int32)
+        return image, known, wanted, price, np.full(known.shape, NONE, np.int32)
 
     return make
 
@@ -33,11 +34,11 @@ def scene():
 @needs_native
 @pytest.mark.parametrize(("radius", "apart", "masked"), [(3, 0, False), (2, 5, False), (1, 0, True), (3, 7, True)])
 def test_search_is_its_twin(scene, radius, apart, masked):
-    image, known, wanted, allowed, field = scene(29, 34, radius)
+    image, known, wanted, price, field = scene(29, 34, radius)
     options = {"radius": radius, "apart": apart, "seed": 2**40 + 7, "seen": known if masked else None}
     for passes in (1, 3, 0):
         made, twin = (
-            run(image, wanted, allowed, field, passes=passes, **options) for run in (search, search_reference)
+            run(image, wanted, price, field, passes=passes, **options) for run in (search, search_reference)
         )
         assert (made[0] == twin[0]).all()
         assert (made[1] == twin[1]).all()
@@ -46,12 +47,12 @@ def test_search_is_its_twin(scene, radius, apart, masked):
 
 @needs_native
 def test_threads_do_not_show(scene):
-    image, _, wanted, allowed, field = scene(90, 120, 3)
+    image, _, wanted, price, field = scene(90, 120, 3)
     threads, made = torch.get_num_threads(), []
     try:
         for count in (1, 3):
             torch.set_num_threads(count)
-            made.append(search(image, wanted, allowed, field, radius=3, passes=3, seed=1))
+            made.append(search(image, wanted, price, field, radius=3, passes=3, seed=1))
     finally:
         torch.set_num_threads(threads)
     assert (made[0][0] == made[1][0]).all()
@@ -60,34 +61,34 @@ def test_threads_do_not_show(scene):
 
 @pytest.mark.parametrize("run", [pytest.param(search, marks=needs_native), search_reference])
 def test_search_keeps_its_promises(scene, run):
-    image, _, wanted, allowed, field = scene(40, 50, 2)
-    found, distance = run(image, wanted, allowed, field, radius=2, passes=8, seed=3, apart=6)
-    assert allowed.reshape(-1)[found[wanted]].all()
+    image, _, wanted, price, field = scene(40, 50, 2)
+    found, cost = run(image, wanted, price, field, radius=2, passes=8, seed=3, apart=6)
+    assert (price.reshape(-1)[found[wanted]] >= 0).all()
     assert (found[~wanted] == NONE).all()
-    assert (distance[~wanted] == FAR).all()
+    assert (cost[~wanted] == FAR).all()
     y, x = np.nonzero(wanted)
     away = np.maximum(abs(found[wanted] // 50 - y), abs(found[wanted] % 50 - x))
     assert away.min() >= 6
-    again, farther = run(image, wanted, allowed, found, radius=2, passes=2, seed=4, apart=6)
-    assert (farther[wanted] <= distance[wanted]).all()
-    assert allowed.reshape(-1)[again[wanted]].all()
+    again, farther = run(image, wanted, price, found, radius=2, passes=2, seed=4, apart=6)
+    assert (farther[wanted] <= cost[wanted]).all()
+    assert (price.reshape(-1)[again[wanted]] >= 0).all()
 
 
 def test_search_comes_near_to_the_nearest(scene):
-    image, _, wanted, allowed, field = scene(48, 48, 3)
-    _, distance = search(image, wanted, allowed, field, radius=3, passes=10, seed=5)
+    image, _, wanted, price, field = scene(48, 48, 3)
+    _, cost = search(image, wanted, price, field, radius=3, passes=10, seed=5)
     patches = np.lib.stride_tricks.sliding_window_view(image, (7, 7), (0, 1)).astype(np.int64)
-    sources = patches[allowed[3:-3, 3:-3]]
-    least = [np.square(sources - patch).sum((1, 2, 3)).min() for patch in patches[wanted[3:-3, 3:-3]]]
-    assert (distance[wanted] >= least).all()
-    assert distance[wanted].mean() < 1.1 * np.mean(least)
+    sources, prices = patches[price[3:-3, 3:-3] >= 0], price[price >= 0]
+    least = [(np.square(sources - patch).sum((1, 2, 3)) + prices).min() for patch in patches[wanted[3:-3, 3:-3]]]
+    assert (cost[wanted] >= least).all()
+    assert cost[wanted].mean() < 1.1 * np.mean(least)
 
 
 @needs_native
 @pytest.mark.parametrize("radius", [1, 3])
 def test_vote_is_its_twin(scene, radius):
-    image, known, wanted, allowed, field = scene(30, 41, radius)
-    field, _ = search(image, wanted, allowed, field, radius=radius, passes=2, seed=0)
+    image, known, wanted, price, field = scene(30, 41, radius)
+    field, _ = search(image, wanted, price, field, radius=radius, passes=2, seed=0)
     weight = np.random.default_rng(1).random(known.shape, np.float32) + np.float32(0.01)
     for made, twin in zip(
         *(run(image, known, field, weight, radius=radius) for run in (vote, vote_reference)), strict=True
@@ -96,8 +97,8 @@ def test_vote_is_its_twin(scene, radius):
 
 
 def test_votes_are_of_known_pixels_alone(scene):
-    image, known, wanted, allowed, field = scene(40, 41, 3)
-    field, _ = search(image, wanted, allowed, field, radius=3, passes=3, seed=0)
+    image, known, wanted, price, field = scene(40, 41, 3)
+    field, _ = search(image, wanted, price, field, radius=3, passes=3, seed=0)
     spoilt = np.where(known[..., None], image, 255).astype(np.uint8)
     made, picked = vote(spoilt, known, field, np.ones(known.shape, np.float32), radius=3)
     assert (made[known] == image[known]).all()
@@ -107,10 +108,10 @@ def test_votes_are_of_known_pixels_alone(scene):
 
 
 def test_nothing_allowed_leaves_nothing_found(scene):
-    image, _, wanted, allowed, field = scene(20, 20, 3)
-    found, distance = search(image, wanted, allowed & False, field, radius=3, passes=2, seed=0)
+    image, _, wanted, price, field = scene(20, 20, 3)
+    found, cost = search(image, wanted, np.full_like(price, -1), field, radius=3, passes=2, seed=0)
     assert (found == NONE).all()
-    assert (distance == FAR).all()
+    assert (cost == FAR).all()
 
 
 def test_inner_patches_lie_inside():

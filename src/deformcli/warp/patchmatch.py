@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 from functools import cache
 
+import cv2
 import numpy as np
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
@@ -19,10 +20,12 @@ from . import native
 NONE = -1
 FAR = np.iinfo(np.int32).max
 CHANNELS = 4
+PARALLEL = 8192  # pixels: for fewer, threads are not worth waking
 
 Picture = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Field = NDArray[np.int32]
+Price = NDArray[np.int32]
 
 
 def inner(mask: Mask, radius: int) -> Mask:
@@ -38,7 +41,7 @@ def inner(mask: Mask, radius: int) -> Mask:
 def search(
     image: Picture,
     wanted: Mask,
-    allowed: Mask,
+    price: Price,
     field: Field,
     *,
     radius: int,
@@ -46,36 +49,40 @@ def search(
     seed: int,
     seen: Mask | None = None,
     apart: int = 0,
+    threads: int = 0,
 ) -> tuple[Field, NDArray[np.int32]]:
-    """A better `field`: for each `wanted` pixel an `allowed` one whose patch is much like its own.
+    """A better `field`: for each `wanted` pixel one whose patch is much like its own.
 
     The same for any number of threads. Twin: `search_reference`.
 
     Args:
-        wanted, allowed: (H, W), centres of patches that lie inside the picture.
+        wanted: (H, W), centres of patches that lie inside the picture.
+        price: (H, W), of a patch as a source, in the units of distances; below 0 it is none. Others lie inside.
         passes: how often neighbours are asked and places drawn; 0 = only the distances of what is given.
         seen: (H, W), the pixels of wanted patches that are compared; None: all.
         apart: pixels, along rows or columns, that a patch's source is at least away.
+        threads: 0 = as many as torch has, if there is enough to do.
 
     Returns:
         field: improved where wanted, else unchanged.
-        distance: (H, W) int32, squared, of the patches over all channels; FAR where there is no source.
+        cost: (H, W) int32, the squared distance of the patches over all channels, and the price; FAR without a source.
     """
     if not native.available()[0]:
         return search_reference(
-            image, wanted, allowed, field, radius=radius, passes=passes, seed=seed, seen=seen, apart=apart
+            image, wanted, price, field, radius=radius, passes=passes, seed=seed, seen=seen, apart=apart
         )
     height, width = wanted.shape
-    field, distance = field.copy(), np.full(wanted.shape, FAR, np.int32)
-    arrays = [_bytes(image), None if seen is None else _bytes(seen), _bytes(wanted), _bytes(allowed), field, distance]
-    numbers = (height, width, radius, apart, passes, seed, torch.get_num_threads())
+    field, cost = field.copy(), np.full(wanted.shape, FAR, np.int32)
+    compared = [None, None] if seen is None else [_bytes(np.repeat(seen[..., None], CHANNELS, 2)), _counts(seen, radius)]
+    arrays = [_bytes(image), *compared, _bytes(wanted), _whole(price), field, cost]
+    numbers = (height, width, radius, apart, passes, seed, threads or _threads(wanted))
     if _functions()[0](*[array if array is None else array.ctypes.data for array in arrays], *numbers):
         raise MemoryError("search: no memory for a second field")
-    return field, distance
+    return field, cost
 
 
 def vote(
-    image: Picture, known: Mask, field: Field, weight: NDArray[np.float32], *, radius: int
+    image: Picture, known: Mask, field: Field, weight: NDArray[np.float32], *, radius: int, threads: int = 0
 ) -> tuple[Picture, Field]:
     """The picture with each hole's pixel the weighted mean of what the patches over it have in its place.
 
@@ -91,20 +98,34 @@ def vote(
         return vote_reference(image, known, field, weight, radius=radius)
     height, width = known.shape
     filled, picked = image.copy(), np.empty(known.shape, np.int32)
-    arrays = [filled, _bytes(known), np.ascontiguousarray(field), np.ascontiguousarray(weight), picked]
-    _functions()[1](*[array.ctypes.data for array in arrays], height, width, radius, torch.get_num_threads())
+    arrays = [filled, _bytes(known), _whole(field), np.ascontiguousarray(weight), picked]
+    _functions()[1](*[array.ctypes.data for array in arrays], height, width, radius, threads or _threads(~known))
     return filled, picked
+
+
+def _threads(work: Mask) -> int:
+    return torch.get_num_threads() if np.count_nonzero(work) >= PARALLEL else 1
+
+
+def _counts(seen: Mask, radius: int) -> NDArray[np.uint8]:
+    """How many pixels of the patch around each are seen."""
+    ones = np.ones((2 * radius + 1,) * 2, np.uint8)
+    return cv2.filter2D(seen.astype(np.uint8), -1, ones, borderType=cv2.BORDER_CONSTANT)
 
 
 def _bytes(array: NDArray) -> NDArray[np.uint8]:
     return np.ascontiguousarray(array).view(np.uint8)
 
 
+def _whole(array: NDArray[np.int32]) -> NDArray[np.int32]:
+    return np.ascontiguousarray(array, np.int32)
+
+
 @cache
 def _functions() -> tuple:
     library = ctypes.CDLL(str(native.LIBRARY))
     find, count = library["deform_patch_search"], library["deform_patch_vote"]
-    find.argtypes = (*[ctypes.c_void_p] * 6, *[ctypes.c_int] * 5, ctypes.c_uint64, ctypes.c_int)
+    find.argtypes = (*[ctypes.c_void_p] * 7, *[ctypes.c_int] * 5, ctypes.c_uint64, ctypes.c_int)
     count.argtypes = (*[ctypes.c_void_p] * 5, *[ctypes.c_int] * 4)
     count.restype = None
     return find, count
@@ -113,7 +134,7 @@ def _functions() -> tuple:
 def search_reference(
     image: Picture,
     wanted: Mask,
-    allowed: Mask,
+    price: Price,
     field: Field,
     *,
     radius: int,
@@ -126,7 +147,7 @@ def search_reference(
     height, width = wanted.shape
     pixels = np.flatnonzero(wanted).astype(np.int64)
     y, x = pixels // width, pixels % width
-    compare = _Comparison(image, seen, radius)
+    compare = _Comparison(image, seen, price, radius)
     best = field.reshape(-1)[pixels].astype(np.int64)
     least = compare(pixels, best, best != NONE)
     for number in range(passes):
@@ -136,7 +157,7 @@ def search_reference(
         def consider(at_y: NDArray, at_x: NDArray, possible: NDArray) -> None:
             inside = possible & (at_y >= 0) & (at_x >= 0) & (at_y < height) & (at_x < width)
             place = np.where(inside, at_y * width + at_x, 0)
-            inside &= (place != best) & allowed.reshape(-1)[place]
+            inside &= (place != best) & (price.reshape(-1)[place] >= 0)
             if apart:
                 inside &= np.maximum(abs(at_y - y), abs(at_x - x)) >= apart
             found = compare(pixels, place, inside)
@@ -162,19 +183,20 @@ def search_reference(
                 at.append(low + (bits % (high - low + 1).astype(np.uint64)).astype(np.int64))
             consider(*at, np.ones(len(pixels), bool))
             reach //= 2
-    result, distance = field.copy(), np.full(wanted.shape, FAR, np.int32)
-    result.reshape(-1)[pixels], distance.reshape(-1)[pixels] = best, least
-    return result, distance
+    result, cost = field.copy(), np.full(wanted.shape, FAR, np.int32)
+    result.reshape(-1)[pixels], cost.reshape(-1)[pixels] = best, least
+    return result, cost
 
 
 class _Comparison:
-    """Squared distances (n,) of the patches around pixels and places, FAR where that is not `possible`."""
+    """Costs (n,) of the patches around pixels and places, FAR where that is not `possible`."""
 
-    def __init__(self, image: Picture, seen: Mask | None, radius: int) -> None:
+    def __init__(self, image: Picture, seen: Mask | None, price: Price, radius: int) -> None:
         height, width = image.shape[:2]
         axis = np.arange(-radius, radius + 1)
         self.steps = (axis[:, None] * width + axis).reshape(-1)
         self.colors = image.reshape(-1, CHANNELS).astype(np.int64)
+        self.price = price.reshape(-1).astype(np.int64)
         self.seen = np.ones(height * width, np.int64) if seen is None else seen.reshape(-1).astype(np.int64)
 
     def __call__(self, pixels: NDArray, places: NDArray, possible: NDArray) -> NDArray[np.int64]:
@@ -185,7 +207,8 @@ class _Comparison:
             seen = self.seen[here + step]
             total += seen * np.square(self.colors[here + step] - self.colors[there + step]).sum(1)
             count += seen
-        result[possible] = np.where(count, total * len(self.steps) // np.maximum(count, 1), FAR)
+        distance = np.where(count, total * len(self.steps) // np.maximum(count, 1), FAR)
+        result[possible] = np.minimum(distance + self.price[there], FAR)
         return result
 
 

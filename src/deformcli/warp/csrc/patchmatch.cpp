@@ -24,9 +24,10 @@ constexpr int32_t NONE = -1;
 constexpr int32_t FAR = std::numeric_limits<int32_t>::max();
 
 struct Task {
-  const uint8_t* image;    // (h, w, 4)
-  const uint8_t* seen;     // (h, w): the pixels of a wanted patch that are compared; null = all
-  const uint8_t* allowed;  // (h, w): where patches may come from
+  const uint8_t* image;  // (h, w, 4)
+  const uint8_t* seen;   // (h, w, 4): 1 = what of a wanted patch is compared, else 0; null = all
+  const uint8_t* count;  // (h, w): its pixels in each wanted patch
+  const int32_t* price;  // (h, w): what is added to the distance of a patch from there; below 0 = none may come
   int height, width, radius, apart;
   uint64_t seed;
 };
@@ -39,17 +40,19 @@ uint64_t scramble(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-// Squared distance of the patches around two pixels, or anything not below `limit` once it is not below it.
-template <int RADIUS>
-int32_t distance_of_all(const Task& task, int32_t a, int32_t b, int32_t limit) {
+// Squared distance of the patches around two pixels, or anything not below `limit` once it is not below it; over what is
+// seen of the first, if SOME, else over all.
+template <int RADIUS, bool SOME>
+int32_t distance(const Task& task, int32_t a, int32_t b, int32_t limit) {
   const int radius = RADIUS ? RADIUS : task.radius, side = 2 * radius + 1;
   const int64_t corner = int64_t(radius) * (task.width + 1), stride = int64_t(task.width) * CHANNELS;
   const uint8_t *p = task.image + (a - corner) * CHANNELS, *q = task.image + (b - corner) * CHANNELS;
+  const uint8_t* seen = SOME ? task.seen + (a - corner) * CHANNELS : nullptr;
   int32_t sum = 0;
   for (int row = 0; row < side && sum < limit; ++row, p += stride, q += stride) {
     int32_t here = 0;
     for (int i = 0; i < (RADIUS ? 2 * RADIUS + 1 : side) * CHANNELS; ++i) {
-      const int16_t difference = int16_t(p[i]) - int16_t(q[i]);
+      const int16_t difference = int16_t((int16_t(p[i]) - int16_t(q[i])) * (SOME ? seen[row * stride + i] : 1));
       here += difference * difference;
     }
     sum += here;
@@ -57,40 +60,33 @@ int32_t distance_of_all(const Task& task, int32_t a, int32_t b, int32_t limit) {
   return sum;
 }
 
-// The same over the pixels that are seen, as if the others were like them.
-int32_t distance_of_seen(const Task& task, int32_t a, int32_t b) {
-  int64_t sum = 0, count = 0;
-  for (int dy = -task.radius; dy <= task.radius; ++dy) {
-    for (int dx = -task.radius; dx <= task.radius; ++dx) {
-      const int64_t step = int64_t(dy) * task.width + dx;
-      if (!task.seen[a + step]) continue;
-      ++count;
-      for (int channel = 0; channel < CHANNELS; ++channel) {
-        const int difference = task.image[(a + step) * CHANNELS + channel] - task.image[(b + step) * CHANNELS + channel];
-        sum += difference * difference;
-      }
-    }
+// What a patch costs where another is wanted, or anything not below `limit`: distance, as if what is not seen were like
+// what is, and price.
+int32_t cost_of(const Task& task, int32_t wanted, int32_t source, int32_t limit) {
+  const int32_t price = task.price[source];
+  if (price >= limit) return FAR;
+  const bool usual = task.radius == 3;
+  if (!task.seen) {
+    return price + (usual ? distance<3, false>(task, wanted, source, limit - price)
+                          : distance<0, false>(task, wanted, source, limit - price));
   }
-  const int64_t side = 2 * task.radius + 1;
-  return count ? int32_t(sum * side * side / count) : FAR;
-}
-
-int32_t distance(const Task& task, int32_t a, int32_t b, int32_t limit) {
-  if (task.seen) return distance_of_seen(task, a, b);
-  return task.radius == 3 ? distance_of_all<3>(task, a, b, limit) : distance_of_all<0>(task, a, b, limit);
+  const int64_t side = 2 * task.radius + 1, count = task.count[wanted];
+  if (!count) return FAR;
+  const int64_t found = usual ? distance<3, true>(task, wanted, source, FAR) : distance<0, true>(task, wanted, source, FAR);
+  return int32_t(std::min<int64_t>(price + found * side * side / count, FAR));
 }
 
 struct Best {
-  int32_t source, distance;
+  int32_t source, cost;
 };
 
 void try_place(const Task& task, int32_t pixel, int y, int x, Best& best) {
   if (y < 0 || x < 0 || y >= task.height || x >= task.width) return;
   const int32_t place = y * task.width + x;
-  if (place == best.source || !task.allowed[place]) return;
+  if (place == best.source || task.price[place] < 0) return;
   if (task.apart && std::max(std::abs(y - pixel / task.width), std::abs(x - pixel % task.width)) < task.apart) return;
-  const int32_t found = distance(task, pixel, place, best.distance);
-  if (found < best.distance) best = {place, found};
+  const int32_t found = cost_of(task, pixel, place, best.cost);
+  if (found < best.cost) best = {place, found};
 }
 
 Best improved(const Task& task, const int32_t* source, int32_t pixel, Best best, int pass) {
@@ -118,34 +114,34 @@ Best improved(const Task& task, const int32_t* source, int32_t pixel, Best best,
 
 }  // namespace
 
-// Improve `source` (h, w), for each pixel that is `wanted` (h, w) the allowed pixel with the patch most like its own or
-// NONE, in so many passes, and give the squared `distance` (h, w) of each. Wanted and allowed patches lie inside the
-// picture. Returns 0, or 1 for want of memory.
-EXPORT int deform_patch_search(const uint8_t* image, const uint8_t* seen, const uint8_t* wanted, const uint8_t* allowed,
-                               int32_t* source, int32_t* distances, int h, int w, int radius, int apart, int passes,
+// Improve `source` (h, w), for each pixel that is `wanted` (h, w) the pixel with the patch most like its own or NONE, in so
+// many passes, and give the `cost` (h, w) of each: squared distance and price. Patches that are wanted, or have a price of 0
+// or more, lie inside the picture. Returns 0, or 1 for want of memory.
+EXPORT int deform_patch_search(const uint8_t* image, const uint8_t* seen, const uint8_t* count, const uint8_t* wanted,
+                               const int32_t* price, int32_t* source, int32_t* cost, int h, int w, int radius, int apart, int passes,
                                uint64_t seed, int threads) try {
-  const Task task{image, seen, allowed, h, w, radius, apart, seed};
+  const Task task{image, seen, count, price, h, w, radius, apart, seed};
   std::vector<int32_t> pixels;
   for (int32_t pixel = 0; pixel < h * w; ++pixel) {
     if (wanted[pixel]) pixels.push_back(pixel);
   }
-  const int64_t count = int64_t(pixels.size());
+  const int64_t wanting = int64_t(pixels.size());
   std::vector<int32_t> next(source, source + int64_t(h) * w);
 #pragma omp parallel for num_threads(threads) schedule(static)
-  for (int64_t i = 0; i < count; ++i) {
+  for (int64_t i = 0; i < wanting; ++i) {
     const int32_t pixel = pixels[i];
-    distances[pixel] = source[pixel] == NONE ? FAR : distance(task, pixel, source[pixel], FAR);
+    cost[pixel] = source[pixel] == NONE ? FAR : cost_of(task, pixel, source[pixel], FAR);
   }
   for (int pass = 0; pass < passes; ++pass) {
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 256)
-    for (int64_t i = 0; i < count; ++i) {
+    for (int64_t i = 0; i < wanting; ++i) {
       const int32_t pixel = pixels[i];
-      const Best best = improved(task, source, pixel, {source[pixel], distances[pixel]}, pass);
+      const Best best = improved(task, source, pixel, {source[pixel], cost[pixel]}, pass);
       next[pixel] = best.source;
-      distances[pixel] = best.distance;
+      cost[pixel] = best.cost;
     }
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t i = 0; i < count; ++i) source[pixels[i]] = next[pixels[i]];
+    for (int64_t i = 0; i < wanting; ++i) source[pixels[i]] = next[pixels[i]];
   }
   return 0;
 } catch (const std::bad_alloc&) {
