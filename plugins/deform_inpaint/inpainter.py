@@ -9,6 +9,7 @@ import torch
 
 from deformcli.engine.recipe import build_generator
 
+from .moved import move_into
 from .networks import Generator, GeneratorConfig
 from .noise import calm
 from .scales import halved, paste, thick_cores
@@ -39,6 +40,7 @@ class Inpainter:
         """
         filled = pixels.copy()
         self._fill(filled, known, tile or tile_for(pixels.shape[:2], self.window))
+        move_into(filled, known)
         return filled
 
     def _fill(self, pixels: np.ndarray, known: np.ndarray, tile: int) -> None:
