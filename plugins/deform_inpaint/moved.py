@@ -17,12 +17,14 @@ from deformcli.warp.patch_fill import patch_fill
 
 NARROW, WIDE = 8, 12  # half the width of a hole, in pixels, up to which it is the network's, from which it is moved
 CONTEXT = 64, 512  # pixels around a hole, at least and at most, that are moved into it; between them, its size
-HOLD = 0.02  # how strongly a moved colour resists being shifted to fit its neighbours: over 1 / sqrt(HOLD) pixels
+HOLD = 0.05  # how strongly a moved colour resists being shifted to fit its neighbours: over 1 / sqrt(HOLD) pixels
 ITERATIONS = 40  # of conjugate gradients: what they leave is finer than a grey level
 FINEST = 3.0  # pixels: standard deviation of the finest blur that takes colours from the network
 PER_DEPTH = 0.5  # and of the blur by how deep in the hole a pixel is
 OCTAVES = 6
-TINT = 8 / 255  # of the full range: larger differences to the network's colours are differences of content
+TINT = (
+    16 / 255
+)  # of the full range: larger differences to the network are of content, not of light, and count ever less
 
 Mask = NDArray[np.bool_]
 Colors = NDArray[np.float32]
@@ -157,7 +159,7 @@ def _tinted(moved: Colors, smooth: Colors, hole: Mask) -> Colors:
         low = _blurred(difference, number) / np.maximum(_blurred(share, number), 1e-3)[..., None]
         tint += (share * np.maximum(1 - abs(octave - number), 0))[..., None] * low
     size = np.abs(tint).max(2, keepdims=True)
-    return moved + tint / np.sqrt(1 + (size / TINT) ** 2)
+    return moved + tint / (1 + (size / TINT) ** 2)
 
 
 def _blurred(values: Colors, octave: int) -> Colors:

@@ -37,9 +37,7 @@ def test_search_is_its_twin(scene, radius, apart, masked):
     image, known, wanted, price, field = scene(29, 34, radius)
     options = {"radius": radius, "apart": apart, "seed": 2**40 + 7, "seen": known if masked else None}
     for passes in (1, 3, 0):
-        made, twin = (
-            run(image, wanted, price, field, passes=passes, **options) for run in (search, search_reference)
-        )
+        made, twin = (run(image, wanted, price, field, passes=passes, **options) for run in (search, search_reference))
         assert (made[0] == twin[0]).all()
         assert (made[1] == twin[1]).all()
         field = made[0]

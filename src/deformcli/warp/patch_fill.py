@@ -81,7 +81,9 @@ class _State:
                 drawn = {"passes": 4, "seed": self.seed + 1000 * self.depth + 10 * number, "threads": threads}
                 self.field, cost = search(self.filled, level.wanted, level.price, self.field, radius=RADIUS, **drawn)
                 self.weight = _weights(level, cost)
-                self.filled, self.picked = vote(self.filled, level.known, self.field, self.weight, radius=RADIUS, threads=threads)
+                self.filled, self.picked = vote(
+                    self.filled, level.known, self.field, self.weight, radius=RADIUS, threads=threads
+                )
             self.unlikeness = float(np.sqrt(cost[level.wanted]).mean()) if level.wanted.any() else 0.0
         return self
 

@@ -73,7 +73,9 @@ def search(
         )
     height, width = wanted.shape
     field, cost = field.copy(), np.full(wanted.shape, FAR, np.int32)
-    compared = [None, None] if seen is None else [_bytes(np.repeat(seen[..., None], CHANNELS, 2)), _counts(seen, radius)]
+    compared = (
+        [None, None] if seen is None else [_bytes(np.repeat(seen[..., None], CHANNELS, 2)), _counts(seen, radius)]
+    )
     arrays = [_bytes(image), *compared, _bytes(wanted), _whole(price), field, cost]
     numbers = (height, width, radius, apart, passes, seed, threads or _threads(wanted))
     if _functions()[0](*[array if array is None else array.ctypes.data for array in arrays], *numbers):
