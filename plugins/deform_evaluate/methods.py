@@ -32,7 +32,7 @@ def open_tasks(
     for task in tasks:
         task.config = override(task.config, changes)
         task.generator.to(device).eval()
-    labels = _labels(paths, {TARGET, MEAN, *tasks[0].baselines()})
+    labels = _labels(paths, {TARGET, MEAN, *tasks[0].baselines(), *tasks[0].slow_baselines()})
     hashes = map(file_sha256, paths.values())
     return dict(zip(labels, tasks, strict=True)), dict(zip(labels, hashes, strict=True))
 
@@ -52,9 +52,11 @@ def _labels(paths: dict[str, Path], taken: set[str]) -> list[str]:
 def choose_baselines(
     task: Recipe, names: Sequence[str] | None, data: Sequence[str], device: torch.device
 ) -> dict[str, Method]:
-    """Baselines of that name; None: all that the recipe has. Raises UsageError for an unknown one."""
-    known: dict[str, Callable[[], Method]] = {name: lambda m=method: m for name, method in task.baselines().items()}
-    chosen = list(known) if names is None else list(dict.fromkeys(names))
+    """Baselines of that name; None: all that the recipe has and are not slow. Raises UsageError for an unknown one."""
+    usual = task.baselines()
+    methods = {**usual, **task.slow_baselines()}
+    known: dict[str, Callable[[], Method]] = {name: lambda m=method: m for name, method in methods.items()}
+    chosen = list(usual) if names is None else list(dict.fromkeys(names))
     known[MEAN] = lambda: _mean_picture(task, data, device)
     if unknown := [name for name in chosen if name not in known]:
         raise UsageError(f"{task.name} has no baseline {unknown[0]!r}", f"known: {', '.join(known)}")

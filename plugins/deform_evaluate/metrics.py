@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from deformcli.engine.gap_judge import gap_auc
 from deformcli.engine.recipe import Batch, Recipe, target_known
 from deformcli.errors import DeformError, UsageError, WeightsError
 from deformcli.metrics.fidelity import frechet_distance, inception_score, kernel_distance
-from deformcli.metrics.perceptual import perceptual_distance
+from deformcli.metrics.perceptual import perceptual_distance, style_distance
 from deformcli.metrics.recognition import identity_cosine, rank1
 from deformcli.models.embedders import load_frozen
 from deformcli.models.identity import NETWORKS
@@ -28,12 +28,14 @@ from .describers import PERCEPTUAL, Gaps, Identities, Inception, Looks, Remember
 from .options import Judging
 
 HOLES = ("hole-mse", "hole-psnr")
+SHARPNESS = "hole-sharpness"
 GAPS = {"gap-auc": True, "gap-auc-true": False}
 """Metrics of a gap discriminator trained anew, and whether it judges the method's pictures or the true ones."""
 OF_NETWORKS = {
     "identity": "mobilefacenet",
     "rank1": "mobilefacenet",
     "perceptual": "vgg-16",
+    "style": "vgg-16",
     "fid": "inception-v3-fid",
     "kid": "inception-v3-fid",
     "is": "inception-v3-fid",
@@ -81,10 +83,10 @@ def choose(judging: Judging, *, holes: bool, recipes: Mapping[str, Recipe], devi
     """
     names, features = [name for name in judging.metrics.split(",") if name], judging.features or []
     wanted = list(dict.fromkeys(names)) or [*metrics.METRICS, *(HOLES if holes else ())]
-    known = {*metrics.METRICS, *HOLES, *GAPS, *OF_NETWORKS, *registry.metrics()}
+    known = {*metrics.METRICS, *HOLES, SHARPNESS, *GAPS, *OF_NETWORKS, *registry.metrics()}
     if unknown := sorted(set(wanted) - known):
         raise UsageError(f"no metric is called {unknown[0]!r}", f"known: {', '.join(sorted(known))}")
-    for names_of_holes, there in ((HOLES, holes), (GAPS, bool(recipes))):
+    for names_of_holes, there in (((*HOLES, SHARPNESS), holes), (GAPS, bool(recipes))):
         if not there and set(names_of_holes) & set(wanted):
             raise UsageError("these data have no holes to measure", f"leave out {' and '.join(names_of_holes)}")
     chosen, load = Chosen(), _Loader(device, judging.offline)
@@ -96,7 +98,7 @@ def choose(judging: Judging, *, holes: bool, recipes: Mapping[str, Recipe], devi
 
     for names_of_one, spec, build in (
         (("identity", "rank1"), judging.identity, _identity),
-        (("perceptual",), judging.perceptual, _perceptual),
+        (("perceptual", "style"), judging.perceptual, _perceptual),
         (("fid", "kid", "is"), inception[0] if inception else None, _inception),
     ):
         asked = [name for name in names_of_one if name in wanted] or (list(names_of_one) if spec else [])
@@ -134,7 +136,7 @@ def _id(spec: str) -> str:
 
 
 def _plain(name: str) -> Metric:
-    if name in HOLES:
+    if name in (*HOLES, SHARPNESS):
         return Metric(name, name == "hole-mse", judge=_of_holes(getattr(metrics, name.replace("-", "_"))))
     function = metrics.METRICS.get(name) or registry.resolve(registry.metrics()[name])
     lower = getattr(function, "lower_is_better", name in metrics.LOWER_IS_BETTER)
@@ -183,10 +185,13 @@ def _perceptual(chosen: Chosen, names: list[str], load: _Loader, spec: str) -> N
     network = load_frozen(PERCEPTUAL[name](), load.file(chosen, spec)).to(load.device)
     described = lru_cache(1)(network)  # every method is judged against the same true pictures, one after another
 
-    def judge(image: Tensor, target: Tensor, batch: Batch) -> Tensor:
-        return perceptual_distance(network(image), described(target))
+    of_output = lru_cache(1)(network)  # for both metrics
 
-    chosen.metrics.append(Metric("perceptual", True, name, judge=judge))
+    def judge(distance: Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor]) -> Judge:
+        return lambda image, target, batch: distance(of_output(image), described(target))
+
+    both = {"perceptual": perceptual_distance, "style": style_distance}
+    chosen.metrics += [Metric(one, True, name, judge=judge(both[one])) for one in names]
 
 
 def _inception(chosen: Chosen, names: list[str], load: _Loader, spec: str) -> None:

@@ -62,7 +62,7 @@ def _wide_holes(known: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
 
 
 def _wideness(hole: Mask) -> Colors:
-    """How much of each pixel is moved: 0 where no disc of radius NARROW fits into the hole, 1 where one of WIDE does."""
+    """How much of each pixel is moved: 0 where no disc of radius NARROW fits in the hole, 1 where one of WIDE does."""
     depth, radii = _distance(hole), range(NARROW, WIDE + 1)
     opened = [_distance(~(depth > radius)) <= radius for radius in radii if (depth > radius).any()]
     return hole * np.sum(opened, 0, dtype=np.float32) / len(radii)

@@ -24,6 +24,7 @@ from deformcli.models.embedders import VGG16Features, load_frozen
 from deformcli.warp import flow_to_rgb, smooth_fill
 
 from .networks import Generator, GeneratorConfig, Inpainted
+from .searched import by_offsets, by_patches, with_moved_pixels
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,13 @@ class InpaintRecipe(Recipe):
             "telea": lambda batch: _opencv(batch, cv2.INPAINT_TELEA),
             "navier-stokes": lambda batch: _opencv(batch, cv2.INPAINT_NS),
             "biharmonic": lambda batch: smooth_fill(batch["image"], batch["known"]).clamp(-1, 1),
+        }
+
+    def slow_baselines(self) -> Mapping[str, Callable[[Batch], Tensor]]:
+        return {
+            "patchmatch": by_patches,
+            "shift-map": by_offsets,
+            "moved": lambda batch: with_moved_pixels(self.predict(batch), batch),
         }
 
     def groups(self, batch: Batch) -> list[str]:

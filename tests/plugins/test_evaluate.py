@@ -178,7 +178,7 @@ def test_baselines_of_inpaint_keep_what_is_known(tiny_weights, photos, tmp_path,
     data = open_items(recipe, [photos], "test")
     batch = {key: value[None] for key, value in data[0].items()}
     known = batch["known"].expand_as(batch["image"]) > 0
-    for name, method in {**recipe.baselines(), "network": recipe.predict}.items():
+    for name, method in {**recipe.baselines(), **recipe.slow_baselines(), "network": recipe.predict}.items():
         made = method(batch)
         assert (made - batch["image"])[known].abs().max() < 1e-6, name
         assert name == "copy" or (made - batch["image"])[~known].abs().mean() < 0.2, name
@@ -310,6 +310,7 @@ def test_networks_judge_and_sign(report, photos, tiny_weights, networks):
         "identity": "mobilefacenet",
         "rank1": "mobilefacenet",
         "perceptual": "vgg-19-compact",
+        "style": "vgg-19-compact",
         "frechet vgg-19-compact": "vgg-19-compact",
         "frechet mobilefacenet": "mobilefacenet",
     }

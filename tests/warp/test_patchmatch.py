@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from deformcli.warp import native
-from deformcli.warp.patchmatch import FAR, NONE, inner, search, search_reference, vote, vote_reference
+from deformcli.warp import backward_warp, native
+from deformcli.warp.patchmatch import FAR, NONE, field_flow, inner, search, search_reference, vote, vote_reference
 
 needs_native = pytest.mark.skipif(not native.available()[0], reason="needs the compiled library")
 
@@ -120,3 +120,12 @@ def test_inner_patches_lie_inside():
         (y, x) for y in range(2, 7) for x in range(2, 10) if abs(y - 4) > 2 or abs(x - 6) > 2
     }
     assert not inner(np.ones((4, 9), bool), 2).any()
+
+
+def test_a_field_is_a_flow(scene):
+    image, known, wanted, price, field = scene(30, 33, 3)
+    field, _ = search(image, wanted, price, field, radius=3, passes=3, seed=0)
+    _, picked = vote(image, known, field, np.ones(known.shape, np.float32), radius=3)
+    warped, _ = backward_warp(torch.from_numpy(image).permute(2, 0, 1)[None].float(), field_flow(picked))
+    moved = image.reshape(-1, 4)[np.where(known, np.arange(known.size).reshape(known.shape), picked)]
+    assert (warped[0].permute(1, 2, 0).numpy() == moved).all()

@@ -6,14 +6,16 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 
-from deformcli.warp import native
+from deformcli.warp import backward_warp, native
 from deformcli.warp.patchmatch import NONE
 from deformcli.warp.shift_map import (
     dominant_offsets,
     label_holes,
     label_holes_reference,
     labelling_cost,
+    offset_flows,
     shift_map,
 )
 
@@ -86,3 +88,11 @@ def test_nothing_known_leaves_nothing_moved():
     offsets = dominant_offsets(image, known)
     assert offsets.shape == (0, 2)
     assert (shift_map(image, known, offsets)[~known] == 3 * 20 + 4).all()
+
+
+def test_an_offset_is_a_flow():
+    image = torch.rand(1, 3, 20, 24)
+    warped, coverage = backward_warp(image, offset_flows(np.array([[3, -2], [0, 5]], np.int32), 20, 24))
+    assert (warped[0, :, :17, 2:] == image[0, :, 3:, :22]).all()
+    assert (warped[1, :, :, :19] == image[0, :, :, 5:]).all()
+    assert coverage[0, 0, 17:].sum() == 0

@@ -52,6 +52,7 @@ def patch_fill(
             fits best has there; NONE where known, and everywhere in a picture that has no patch without a hole.
     """
     genuine = known if genuine is None else known & genuine
+    image = np.where(known[..., None], image, 0).astype(np.uint8)
     levels = _pyramid(np.dstack([image, _liveliness(image, known)]), known, genuine)
     last = len(levels) - 1
     first = range(max(min(last, 1), last - STARTS + 1), last + 1)
@@ -89,7 +90,7 @@ class _State:
 
 
 def _liveliness(image: NDArray[np.uint8], known: Mask) -> NDArray[np.uint8]:
-    """The mean gradient around each pixel, enlarged: what is blurred looks like nothing that is not (Newson et al. 2014)."""
+    """The mean gradient around each pixel: what is blurred shall not look like what is not (Newson et al. 2014)."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     steps, count = np.zeros_like(grey), np.zeros_like(grey)
     for axis in (0, 1):

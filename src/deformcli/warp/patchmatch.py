@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from torch import Tensor
 
 from . import native
 
@@ -36,6 +37,13 @@ def inner(mask: Mask, radius: int) -> Mask:
         rows = sliding_window_view(mask, side, 0).all(2)
         result[radius:-radius, radius:-radius] = sliding_window_view(rows, side, 1).all(2)
     return result
+
+
+def field_flow(field: Field) -> Tensor:
+    """The field as a flow (1, 2, H, W) for `backward_warp`, 0 where it is NONE. Its negative says where sources go."""
+    y, x = np.indices(field.shape)
+    source = np.where(field == NONE, y * field.shape[1] + x, field)
+    return torch.from_numpy(np.stack([source % field.shape[1] - x, source // field.shape[1] - y])[None]).float()
 
 
 def search(

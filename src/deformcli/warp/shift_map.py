@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from . import native
 from .fill import nearest_known
@@ -47,6 +48,12 @@ def dominant_offsets(image: NDArray[np.uint8], known: Mask, *, count: int = 60, 
     peaks = peaks[np.argsort(-counts.reshape(-1)[peaks], kind="stable")[:count]]
     y, x = np.unravel_index(peaks, counts.shape)
     return scale * np.stack([y - height + 1, x - width + 1], 1).astype(np.int32)
+
+
+def offset_flows(offsets: Offsets, height: int, width: int) -> Tensor:
+    """Each offset as a flow (K, 2, H, W) for `backward_warp`."""
+    flows = torch.from_numpy(offsets[:, ::-1].copy()).float()  # x, y
+    return flows[..., None, None].expand(-1, -1, height, width)
 
 
 def shift_map(image: NDArray[np.uint8], known: Mask, offsets: Offsets) -> Field:
