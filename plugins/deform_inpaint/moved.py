@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from deformcli.warp.patch_fill import patch_fill
 
-NARROW, WIDE = 8, 12  # half the width of a hole, in pixels, up to which it is the network's, from which it is moved
+NARROW, WIDE = 10, 14  # half the width of a hole, in pixels, up to which it is the network's, from which it is moved
 CONTEXT = 64, 512  # pixels around a hole, at least and at most, that are moved into it; between them, its size
 HOLD = 0.05  # how strongly a moved colour resists being shifted to fit its neighbours: over 1 / sqrt(HOLD) pixels
 ITERATIONS = 40  # of conjugate gradients: what they leave is finer than a grey level
@@ -76,8 +76,7 @@ def _distance(mask: Mask) -> Colors:
 def _moved(smooth: Colors, hole: Mask, known: Mask) -> Colors:
     """The picture with moved pixels in the hole, colours in 0..1."""
     image = (smooth * 255).round().astype(np.uint8)
-    image[hole] = 0
-    _, field = patch_fill(image, ~hole, known)
+    _, field = patch_fill(image, ~hole, known, image)
     if (field[hole] < 0).any():  # no patch without a hole, or a hole that no patch lies over
         return smooth
     made, place = smooth.copy(), _around(hole)

@@ -39,12 +39,18 @@ class Level(NamedTuple):
 
 
 def patch_fill(
-    image: NDArray[np.uint8], known: Mask, genuine: Mask | None = None, *, seed: int = 0
+    image: NDArray[np.uint8],
+    known: Mask,
+    genuine: Mask | None = None,
+    guess: NDArray[np.uint8] | None = None,
+    *,
+    seed: int = 0,
 ) -> tuple[NDArray[np.uint8], Field]:
     """Fill the holes of a picture (H, W, 3) uint8, where `known` (H, W) is False.
 
     Args:
         genuine: the known pixels that patches may be of; None: all.
+        guess: (H, W, 3), what the holes may look like, seen from afar: half of the tries start from it.
 
     Returns:
         image: (H, W, 3), with the mean of what the patches vote for.
@@ -53,11 +59,17 @@ def patch_fill(
     """
     genuine = known if genuine is None else known & genuine
     image = np.where(known[..., None], image, 0).astype(np.uint8)
-    levels = _pyramid(np.dstack([image, _liveliness(image, known)]), known, genuine)
+    lively = _liveliness(image, known)
+    levels = _pyramid(np.dstack([image, lively]), known, genuine)
     last = len(levels) - 1
     first = range(max(min(last, 1), last - STARTS + 1), last + 1)
     trial = max(first[0] - 1, 0)
-    starts = [(start, seed + 7777 * number) for start in first for number in range(TRIES)]
+    guesses = _guesses(guess, lively, levels)
+    starts = [
+        (start, seed + 7777 * number, guesses[start] if number % 2 else None)
+        for start in first
+        for number in range(TRIES)
+    ]
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         tries = list(pool.map(lambda made: _State(levels, *made).refine(trial, threads=1), starts))
     best = min(tries, key=lambda state: state.unlikeness).refine(0)
@@ -67,9 +79,12 @@ def patch_fill(
 class _State:
     """A fill on its way from coarse to fine: what is filled, by which field."""
 
-    def __init__(self, levels: list[Level], start: int, seed: int) -> None:
+    def __init__(self, levels: list[Level], start: int, seed: int, guess: Picture | None) -> None:
         self.levels, self.depth, self.seed = levels, start + 1, seed
-        self.filled, self.field = _peeled(levels[start], seed)
+        if guess is None:
+            self.filled, self.field = _peeled(levels[start], seed)
+        else:
+            self.filled, self.field = guess, np.full(guess.shape[:2], NONE, np.int32)
 
     def refine(self, depth: int, threads: int = 0) -> _State:
         """Go on to the end of the level `depth`."""
@@ -79,7 +94,8 @@ class _State:
             if self.field.shape != level.known.shape:
                 self.filled, self.field = _finer(level, self.field, self.weight)
             for number in range(ROUNDS + 2 * self.depth):
-                drawn = {"passes": 4, "seed": self.seed + 1000 * self.depth + 10 * number, "threads": threads}
+                passes = 4 if (self.field != NONE).any() else 12
+                drawn = {"passes": passes, "seed": self.seed + 1000 * self.depth + 10 * number, "threads": threads}
                 self.field, cost = search(self.filled, level.wanted, level.price, self.field, radius=RADIUS, **drawn)
                 self.weight = _weights(level, cost)
                 self.filled, self.picked = vote(
@@ -100,6 +116,23 @@ def _liveliness(image: NDArray[np.uint8], known: Mask) -> NDArray[np.uint8]:
         count[place] += there
     mean = cv2.boxFilter(steps, -1, (5, 5)) / np.maximum(cv2.boxFilter(count, -1, (5, 5)), 1e-3)
     return (LIVELY * mean).clip(0, 255).astype(np.uint8) * known
+
+
+def _guesses(guess: NDArray[np.uint8] | None, lively: NDArray[np.uint8], levels: list[Level]) -> list[Picture | None]:
+    """The guess at each level, as lively in the holes as what is around them."""
+    if guess is None:
+        return [None] * len(levels)
+    known = levels[0].known.astype(np.float32)
+    reach = max(float(_depth(levels[0].known).max()) / 2, 1.0)
+    around = cv2.GaussianBlur(lively.astype(np.float32), (0, 0), reach) / (
+        cv2.GaussianBlur(known, (0, 0), reach) + 1e-6
+    )
+    at_level, guesses = np.dstack([guess, around.clip(0, 255).astype(np.uint8)]), []
+    for level in levels:
+        if at_level.shape != level.image.shape:
+            at_level, _ = _halved(at_level, np.ones(at_level.shape[:2], bool))
+        guesses.append(np.where(level.known[..., None], level.image, at_level))
+    return guesses
 
 
 def _pyramid(image: Picture, known: Mask, genuine: Mask) -> list[Level]:
