@@ -17,6 +17,7 @@ from deformcli.warp.patch_fill import patch_fill
 
 NARROW, WIDE = 10, 14  # half the width of a hole, in pixels, up to which it is the network's, from which it is moved
 CONTEXT = 64, 512  # pixels around a hole, at least and at most, that are moved into it; between them, its size
+LARGEST = 1024  # pixels across a hole that is filled at full resolution: some 400 MB
 HOLD = 0.05  # how strongly a moved colour resists being shifted to fit its neighbours: over 1 / sqrt(HOLD) pixels
 ITERATIONS = 40  # of conjugate gradients: what they leave is finer than a grey level
 FINEST = 3.0  # pixels: standard deviation of the finest blur that takes colours from the network
@@ -34,14 +35,13 @@ SIDES = ((0, 1), (0, -1), (1, 0), (-1, 0))
 def move_into(filled: NDArray, known: Mask) -> None:
     """Put moved pixels into the wide parts of the holes of `filled` (H, W, 3) uint8 or uint16, in place.
 
-    The holes, where `known` (H, W) is False, hold what a network made of them. Memory is bounded by the largest hole
-    and its context.
+    The holes, where `known` (H, W) is False, hold what a network made of them. Memory is bounded by LARGEST.
     """
     scale = 255 if filled.dtype == np.uint8 else 65535
     for place, hole in _wide_holes(known):
         share = _wideness(hole)[..., None]
         smooth = filled[place].astype(np.float32) / scale
-        moved = _moved(smooth, hole, known[place])
+        moved = _moved_in_reach(smooth, hole, known[place])
         made = smooth + share * (moved - smooth)
         filled[place][hole] = (made[hole] * scale).round().clip(0, scale)
 
@@ -71,6 +71,18 @@ def _wideness(hole: Mask) -> Colors:
 def _distance(mask: Mask) -> Colors:
     """From each pixel of the mask to the nearest that is not of it; as if the picture had more of it all around."""
     return cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
+
+
+def _moved_in_reach(smooth: Colors, hole: Mask, known: Mask) -> Colors:
+    """`_moved`; for a hole of more than LARGEST pixels across, in a smaller picture, of which the detail is enlarged."""
+    times = -(-max(cv2.boundingRect(hole.astype(np.uint8))[2:]) // LARGEST)
+    if times == 1:
+        return _moved(smooth, hole, known)
+    height, width = hole.shape
+    layers = [smooth, hole.astype(np.float32), known.astype(np.float32)]
+    layers = [cv2.resize(layer, (width // times, height // times), interpolation=cv2.INTER_AREA) for layer in layers]
+    detail = _moved(layers[0], layers[1] > 0, layers[2] > 1 - 1e-6) - layers[0]
+    return smooth + cv2.resize(detail, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def _moved(smooth: Colors, hole: Mask, known: Mask) -> Colors:

@@ -67,7 +67,7 @@ def test_a_narrow_part_of_a_wide_hole_stays(gravel):
 
 
 def test_nothing_hidden_is_moved(gravel):
-    """Pixels of another hole, filled by the network, are no source: a wide hole between two of them has none of pink."""
+    """Pixels of another hole, filled by the network, are no source: a hole between two of them gets none of their pink."""
     picture = gravel.copy()
     filled, known = holed(picture, np.s_[100:160, 100:160], np.s_[90:180, 20:30], np.s_[90:180, 220:230])
     filled[90:180, 20:30] = filled[90:180, 220:230] = (255, 0, 255)

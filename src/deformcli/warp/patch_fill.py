@@ -24,6 +24,7 @@ TRIES = 2  # from each start; the one whose patches are most alike is refined
 TRUST = 1.3  # a patch counts so much less with each pixel from the known ones
 ROUNDS = 3  # of search and vote at the finest level, two more at each coarser one
 LIVELY = 3.0  # weight of the mean gradient beside the colours, by which patches are compared
+MANY = 1_000_000  # patches that are searched for at a level, in all rounds, unless a single one has more
 NEARNESS = 15.0  # grey levels: so much unlike a patch may be that comes from the rim, against one from the farthest end
 
 Weight = NDArray[np.float32]
@@ -93,8 +94,9 @@ class _State:
             level = self.levels[self.depth]
             if self.field.shape != level.known.shape:
                 self.filled, self.field = _finer(level, self.field, self.weight)
-            for number in range(ROUNDS + 2 * self.depth):
-                passes = 4 if (self.field != NONE).any() else 12
+            rounds = min(ROUNDS + 2 * self.depth, max(1, MANY // max(int(level.wanted.sum()), 1)))
+            for number in range(rounds):
+                passes = 12 if (self.field == NONE).all() else 4 if rounds > 1 else 2
                 drawn = {"passes": passes, "seed": self.seed + 1000 * self.depth + 10 * number, "threads": threads}
                 self.field, cost = search(self.filled, level.wanted, level.price, self.field, radius=RADIUS, **drawn)
                 self.weight = _weights(level, cost)
@@ -122,12 +124,13 @@ def _guesses(guess: NDArray[np.uint8] | None, lively: NDArray[np.uint8], levels:
     """The guess at each level, as lively in the holes as what is around them."""
     if guess is None:
         return [None] * len(levels)
-    known = levels[0].known.astype(np.float32)
-    reach = max(float(_depth(levels[0].known).max()) / 2, 1.0)
-    around = cv2.GaussianBlur(lively.astype(np.float32), (0, 0), reach) / (
-        cv2.GaussianBlur(known, (0, 0), reach) + 1e-6
-    )
-    at_level, guesses = np.dstack([guess, around.clip(0, 255).astype(np.uint8)]), []
+    height, width = levels[0].known.shape
+    coarser = max(1.0, float(_depth(levels[0].known).max()) / 4)
+    small = max(1, round(width / coarser)), max(1, round(height / coarser))
+    layers = np.dstack([lively, levels[0].known]).astype(np.float32)
+    layers = cv2.GaussianBlur(cv2.resize(layers, small, interpolation=cv2.INTER_AREA), (0, 0), 2)
+    around = cv2.resize(layers[..., 0] / np.maximum(layers[..., 1], 1e-6), (width, height)).clip(0, 255)
+    at_level, guesses = np.dstack([guess, around.astype(np.uint8)]), []
     for level in levels:
         if at_level.shape != level.image.shape:
             at_level, _ = _halved(at_level, np.ones(at_level.shape[:2], bool))
