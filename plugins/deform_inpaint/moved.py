@@ -46,6 +46,14 @@ def move_into(filled: NDArray, known: Mask) -> None:
         filled[place][hole] = (made[hole] * scale).round().clip(0, scale)
 
 
+def all_moved(known: Mask) -> Mask:
+    """The pixels of the holes of `known` (H, W) where `move_into` keeps only the tint of what a network made."""
+    found = np.zeros_like(known)
+    for place, hole in _wide_holes(known):
+        found[place] |= _wideness(hole) == 1
+    return found
+
+
 def _wide_holes(known: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
     """The connected holes that are wide somewhere: where they are, with their context, and which pixels are theirs."""
     holes = (~known).astype(np.uint8)
@@ -74,7 +82,7 @@ def _distance(mask: Mask) -> Colors:
 
 
 def _moved_in_reach(smooth: Colors, hole: Mask, known: Mask) -> Colors:
-    """`_moved`; for a hole of more than LARGEST pixels across, in a smaller picture, of which the detail is enlarged."""
+    """`_moved`; for a hole of more than LARGEST pixels across, in a smaller picture whose detail is enlarged."""
     times = -(-max(cv2.boundingRect(hole.astype(np.uint8))[2:]) // LARGEST)
     if times == 1:
         return _moved(smooth, hole, known)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from deform_inpaint.moved import NARROW, WIDE, move_into
+from deform_inpaint.moved import NARROW, WIDE, all_moved, move_into
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_a_narrow_part_of_a_wide_hole_stays(gravel):
 
 
 def test_nothing_hidden_is_moved(gravel):
-    """Pixels of another hole, filled by the network, are no source: a hole between two of them gets none of their pink."""
+    """Pixels of another hole, filled by the network, are no source: a hole between two of them gets none of it."""
     picture = gravel.copy()
     filled, known = holed(picture, np.s_[100:160, 100:160], np.s_[90:180, 20:30], np.s_[90:180, 220:230])
     filled[90:180, 20:30] = filled[90:180, 220:230] = (255, 0, 255)
@@ -97,3 +97,12 @@ def test_each_hole_for_itself(gravel):
     assert (one[:100, :100] == both[:100, :100]).all() or np.abs(
         one[:100, :100].astype(int) - both[:100, :100]
     ).max() < 3
+
+
+def test_what_is_all_moved_is_wide(gravel):
+    _, known = holed(gravel, np.s_[40:140, 40:140], np.s_[80:90, 140:240], np.s_[200 : 200 + 2 * NARROW, 20:200])
+    found = all_moved(known)
+    assert not (found & known).any()
+    assert found[50:130, 50:130].all()
+    assert not found[:, 145:].any()
+    assert not found[190:].any()

@@ -82,6 +82,7 @@ class _State:
 
     def __init__(self, levels: list[Level], start: int, seed: int, guess: Picture | None) -> None:
         self.levels, self.depth, self.seed = levels, start + 1, seed
+        self.weight: Weight = np.ones(levels[start].known.shape, np.float32)
         if guess is None:
             self.filled, self.field = _peeled(levels[start], seed)
         else:
@@ -97,8 +98,16 @@ class _State:
             rounds = min(ROUNDS + 2 * self.depth, max(1, MANY // max(int(level.wanted.sum()), 1)))
             for number in range(rounds):
                 passes = 12 if (self.field == NONE).all() else 4 if rounds > 1 else 2
-                drawn = {"passes": passes, "seed": self.seed + 1000 * self.depth + 10 * number, "threads": threads}
-                self.field, cost = search(self.filled, level.wanted, level.price, self.field, radius=RADIUS, **drawn)
+                self.field, cost = search(
+                    self.filled,
+                    level.wanted,
+                    level.price,
+                    self.field,
+                    radius=RADIUS,
+                    passes=passes,
+                    seed=self.seed + 1000 * self.depth + 10 * number,
+                    threads=threads,
+                )
                 self.weight = _weights(level, cost)
                 self.filled, self.picked = vote(
                     self.filled, level.known, self.field, self.weight, radius=RADIUS, threads=threads
@@ -128,9 +137,10 @@ def _guesses(guess: NDArray[np.uint8] | None, lively: NDArray[np.uint8], levels:
     coarser = max(1.0, float(_depth(levels[0].known).max()) / 4)
     small = max(1, round(width / coarser)), max(1, round(height / coarser))
     layers = np.dstack([lively, levels[0].known]).astype(np.float32)
-    layers = cv2.GaussianBlur(cv2.resize(layers, small, interpolation=cv2.INTER_AREA), (0, 0), 2)
-    around = cv2.resize(layers[..., 0] / np.maximum(layers[..., 1], 1e-6), (width, height)).clip(0, 255)
-    at_level, guesses = np.dstack([guess, around.astype(np.uint8)]), []
+    blurred = cv2.GaussianBlur(cv2.resize(layers, small, interpolation=cv2.INTER_AREA), (0, 0), 2)
+    around = cv2.resize(blurred[..., 0] / np.maximum(blurred[..., 1], 1e-6), (width, height)).clip(0, 255)
+    at_level: Picture = np.dstack([guess, around.astype(np.uint8)])
+    guesses: list[Picture | None] = []
     for level in levels:
         if at_level.shape != level.image.shape:
             at_level, _ = _halved(at_level, np.ones(at_level.shape[:2], bool))
@@ -158,14 +168,14 @@ def _level(image: Picture, known: Mask, genuine: Mask) -> Level:
 
 def _depth(known: Mask) -> NDArray[np.float32]:
     """Distance to the nearest known pixel."""
-    return cv2.distanceTransform((~known).astype(np.uint8), cv2.DIST_L2, 5)
+    return np.asarray(cv2.distanceTransform((~known).astype(np.uint8), cv2.DIST_L2, 5), np.float32)
 
 
 def _halved(image: Picture, known: Mask) -> tuple[Picture, Mask]:
     """Half the size, rounded down: means of four pixels, known where all of them are."""
     height, width = (side // 2 for side in known.shape)
     quartets = image[: 2 * height, : 2 * width].reshape(height, 2, width, 2, 4)
-    whole = known[: 2 * height, : 2 * width].reshape(height, 2, width, 2).all((1, 3))
+    whole: Mask = known[: 2 * height, : 2 * width].reshape(height, 2, width, 2).all((1, 3))  # type: ignore[assignment]
     return ((quartets.sum((1, 3), dtype=np.uint16) + 2) // 4).astype(np.uint8), whole
 
 
@@ -184,8 +194,7 @@ def _peeled(level: Level, seed: int) -> tuple[Picture, Field]:
         if not rim.any():
             break
         centres = level.wanted & _grown(rim, RADIUS)
-        drawn = {"passes": 5, "seed": seed, "seen": seen, "threads": 1}
-        field, _ = search(filled, centres, level.price, field, radius=RADIUS, **drawn)
+        field, _ = search(filled, centres, level.price, field, radius=RADIUS, passes=5, seed=seed, seen=seen, threads=1)
         filled, _ = vote(filled, ~rim, np.where(centres, field, NONE), alike, radius=RADIUS, threads=1)
         seen = seen | rim
     return filled, field

@@ -108,7 +108,7 @@ def vote(
         return vote_reference(image, known, field, weight, radius=radius)
     height, width = known.shape
     filled, picked = image.copy(), np.empty(known.shape, np.int32)
-    arrays = [filled, _bytes(known), _whole(field), np.ascontiguousarray(weight), picked]
+    arrays: list[NDArray] = [filled, _bytes(known), _whole(field), np.ascontiguousarray(weight), picked]
     _functions()[1](*[array.ctypes.data for array in arrays], height, width, radius, threads or _threads(~known))
     return filled, picked
 
@@ -120,7 +120,7 @@ def _threads(work: Mask) -> int:
 def _counts(seen: Mask, radius: int) -> NDArray[np.uint8]:
     """How many pixels of the patch around each are seen."""
     ones = np.ones((2 * radius + 1,) * 2, np.uint8)
-    return cv2.filter2D(seen.astype(np.uint8), -1, ones, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(cv2.filter2D(seen.astype(np.uint8), -1, ones, borderType=cv2.BORDER_CONSTANT), np.uint8)
 
 
 def _bytes(array: NDArray) -> NDArray[np.uint8]:
@@ -191,7 +191,7 @@ def search_reference(
                 centre = np.where(best == NONE, own, centre)
                 low, high = (centre - reach).clip(min=0), (centre + reach).clip(max=size - 1)
                 at.append(low + (bits % (high - low + 1).astype(np.uint64)).astype(np.int64))
-            consider(*at, np.ones(len(pixels), bool))
+            consider(at[0], at[1], np.ones(len(pixels), bool))
             reach //= 2
     result, cost = field.copy(), np.full(wanted.shape, FAR, np.int32)
     result.reshape(-1)[pixels], cost.reshape(-1)[pixels] = best, least

@@ -91,7 +91,7 @@ def label_holes(image: NDArray[np.uint8], known: Mask, offsets: Offsets, label: 
     if not native.available()[0]:
         return label_holes_reference(image, known, offsets, label, free)
     (height, width), label = known.shape, np.array(label, np.int32, order="C")
-    arrays = [
+    arrays: list[NDArray] = [
         _rgbx(image),
         known.astype(np.uint8),
         free.astype(np.uint8),
@@ -184,7 +184,7 @@ def _smaller(image: NDArray[np.uint8], known: Mask, scale: int) -> tuple[NDArray
     """Means of squares of `scale` pixels, what is left at the edges dropped; known where all of them are."""
     height, width = (side // scale for side in known.shape)
     squares = image[: height * scale, : width * scale].reshape(height, scale, width, scale, 3)
-    whole = known[: height * scale, : width * scale].reshape(height, scale, width, scale).all((1, 3))
+    whole: Mask = known[: height * scale, : width * scale].reshape(height, scale, width, scale).all((1, 3))  # type: ignore[assignment]
     return squares.mean((1, 3)).round().astype(np.uint8), whole
 
 
