@@ -43,7 +43,7 @@ sanitize: .venv/tested
 		$(CURDIR)/$(BIN)/python setup.py --quiet build_ext --inplace --force
 	cd $(CHECKED) && CXXFLAGS="$(SANITIZE)" PYTHONPATH=src:plugins ASAN_OPTIONS=detect_leaks=0 \
 		LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
-		$(CURDIR)/$(BIN)/python -m pytest -q tests/warp/test_forward.py tests/warp/test_native.py tests/warp/test_fill.py \
+		$(CURDIR)/$(BIN)/python -m pytest -q tests/warp/test_forward.py tests/warp/test_native.py tests/warp/test_fill.py tests/warp/test_patchmatch.py tests/warp/test_shift_map.py \
 		tests/warp/test_cuda_emulated.py -m "not slow" -k "not compiler and not compiles and not exports and not 32_bits"
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 

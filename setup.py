@@ -50,7 +50,8 @@ setup(
         Extension(name, sources, language="c++", optional=True)
         for name, sources in {
             "deformcli.warp._forward_warp": [
-                f"src/deformcli/warp/csrc/{name}.cpp" for name in ("forward_warp", "nearest", "smooth")
+                f"src/deformcli/warp/csrc/{name}.cpp"
+                for name in ("forward_warp", "labelling", "nearest", "patchmatch", "smooth")
             ],
             "deform_synthesize._rasterize": ["plugins/deform_synthesize/csrc/rasterize.cpp"],
         }.items()

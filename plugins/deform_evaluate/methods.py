@@ -30,7 +30,7 @@ def open_predictors(
     predictors = [kind.predictor.from_weights(path, changes) for path in paths.values()]
     for predictor in predictors:
         predictor.generator.to(device)
-    labels = _labels(paths, {TARGET, MEAN, *predictors[0].baselines()})
+    labels = _labels(paths, {TARGET, MEAN, *predictors[0].baselines(), *predictors[0].slow_baselines()})
     hashes = map(file_sha256, paths.values())
     return dict(zip(labels, predictors, strict=True)), dict(zip(labels, hashes, strict=True))
 
@@ -50,9 +50,11 @@ def _labels(paths: dict[str, Path], taken: set[str]) -> list[str]:
 def choose_baselines(
     kind: type[Recipe], predictor: Predictor, names: Sequence[str] | None, data: Sequence[str], device: torch.device
 ) -> dict[str, Method]:
-    """Baselines of that name; None: all that the recipe has. Raises UsageError for an unknown one."""
-    known: dict[str, Callable[[], Method]] = {name: lambda m=m: m for name, m in predictor.baselines().items()}
-    chosen = list(known) if names is None else list(dict.fromkeys(names))
+    """Baselines of that name; None: all that the task has and are not slow. Raises UsageError for an unknown one."""
+    usual = predictor.baselines()
+    methods = {**usual, **predictor.slow_baselines()}
+    known: dict[str, Callable[[], Method]] = {name: lambda m=m: m for name, m in methods.items()}
+    chosen = list(usual) if names is None else list(dict.fromkeys(names))
     known[MEAN] = lambda: _mean_picture(kind, predictor, data, device)
     if unknown := [name for name in chosen if name not in known]:
         raise UsageError(f"{predictor.task} has no baseline {unknown[0]!r}", f"known: {', '.join(known)}")

@@ -21,8 +21,8 @@ class Judging:
         str,
         _judging(
             metavar="NAME,...",
-            help="mse, psnr, ssim, hole-mse, hole-psnr, gap-auc, gap-auc-true, identity, rank1, perceptual, fid, kid, "
-            "is. Default: those that need no network.",
+            help="mse, psnr, ssim, hole-mse, hole-psnr, hole-sharpness, gap-auc, gap-auc-true, identity, rank1, "
+            "perceptual, style, fid, kid, is. Default: those that need no network.",
         ),
     ] = ""
     identity: Annotated[

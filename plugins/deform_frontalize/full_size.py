@@ -19,7 +19,7 @@ def enlarge(face: Tensor, made: Frontalized, config: GeneratorConfig) -> Tensor:
     size, factor = face.shape[-1], face.shape[-1] / made.output.shape[-1]
     flow = _resized(made.flow, size) * factor
     visibility = None if made.visibility is None else _resized(made.visibility, size)
-    warped, known = soft_warp(face, flow, visibility, config)
+    warped, known, _ = soft_warp(face, flow, visibility, config)
     known = _feathered(known, round(FEATHER * factor))
     mirrored_known = (1 - known) * known.flip(-1)
     weight = known + mirrored_known

@@ -66,8 +66,8 @@ class Generator(nn.Module):
         flow, visibility = self.regress(image)
         mesh = _mesh_like(image)
         if self.config.compose:
-            warped, known = soft_warp(image.float(), flow, visibility, self.config)
-            output = self._compose(warped, known, mesh)
+            warped, known, present = soft_warp(image.float(), flow, visibility, self.config)
+            output = self._compose(warped, known, present, mesh)
         else:
             warped, coverage = SAMPLERS[self.config.sampler](image.float(), flow)
             known = (coverage > 0).float()
@@ -91,15 +91,18 @@ class Generator(nn.Module):
     def _regressed(self, image: Tensor) -> Tensor:
         return run_smooth(self.regressor, torch.cat([image, _mesh_like(image)], 1), self.config.unshuffle)
 
-    def _compose(self, warped: Tensor, known: Tensor, mesh: Tensor) -> Tensor:
+    def _compose(self, warped: Tensor, known: Tensor, present: Tensor, mesh: Tensor) -> Tensor:
         """known * warped + (1 - known) * fill + residual; the fill is the mirrored half where that is known.
+
+        What is stretched is no detail to keep, but better than nothing: it fills where neither half is known.
 
         On warped and mirrored pixels the residual may change the light, but no detail: a loss of pixels would blur it;
         and of both halves alike, else what was filled is told by its light, but for one tone that falls from a side.
         """
         mirrored, mirrored_known = warped.flip(-1), known.flip(-1)
         both = known + (1 - known) * mirrored_known
-        fill = pyramid_fill(known * warped + (1 - known) * mirrored, (both > 0.5).to(both.dtype))
+        moved = known * warped + (1 - known) * (mirrored_known * mirrored + (1 - mirrored_known) * warped)
+        fill = pyramid_fill(moved, (torch.maximum(both, present) > 0.5).to(both.dtype))
         base = known * warped + (1 - known) * fill
         inputs = torch.cat([base, known, mirrored, mirrored_known, mesh], 1)
         residual = run_folded(self.inpainter, inputs, self.config.unshuffle)
@@ -118,23 +121,32 @@ def _mesh_like(image: Tensor) -> Tensor:
     return mesh_grid(*image.shape[2:], device=image.device, dtype=image.dtype).expand(image.shape[0], -1, -1, -1)
 
 
-def soft_warp(image: Tensor, flow: Tensor, visibility: Tensor | None, config: GeneratorConfig) -> tuple[Tensor, Tensor]:
-    """Warp only what is visible, at a finer grid: (warped (N, 3, H, W), known (N, 1, H, W) in 0..1).
+class SoftWarp(NamedTuple):
+    """What `soft_warp` brings to the frontal view."""
+
+    warped: Tensor  # (N, 3, H, W)
+    known: Tensor  # (N, 1, H, W) in 0..1: falls with how far the surface is stretched, as its detail does
+    present: Tensor  # (N, 1, H, W) in 0..1: whether anything of the surface is there, however stretched
+
+
+def soft_warp(image: Tensor, flow: Tensor, visibility: Tensor | None, config: GeneratorConfig) -> SoftWarp:
+    """Warp only what is visible, at a finer grid.
 
     Every pixel is splatted with its visibility as weight, so that background does not blend into the face.
     """
     weight = torch.ones_like(image[:, :1]) if visibility is None else visibility.sigmoid()
-    layers = torch.cat([image * weight, weight], 1)
     factor = config.supersample
     if factor > 1:
         size = [side * factor for side in image.shape[2:]]
-        layers = F.interpolate(layers, size, mode="bilinear", align_corners=False)
+        image = F.interpolate(image, size, mode="bicubic", align_corners=False)  # else the splat blurs twice
+        weight = F.interpolate(weight, size, mode="bilinear", align_corners=False)
         flow = F.interpolate(flow, size, mode="bilinear", align_corners=False) * factor
-    moved, coverage = SAMPLERS[config.sampler](layers, flow)
+    moved, coverage = SAMPLERS[config.sampler](torch.cat([image * weight, weight], 1), flow)
     moved = F.avg_pool2d(moved * coverage.clamp(max=1), factor)  # a cell counts once, however often it was hit
     around = F.avg_pool2d(moved, 3, 1, 1, count_include_pad=False)
-    layers = moved + 0.1 * around  # the gaps of a stretched surface take the colour around them
-    # Stretched beyond four times it is no surface any more, but stray pixels between two.
-    known = ((around[:, 3:] - 0.2) / 0.3).clamp(0, 1)
-    known = F.avg_pool2d(known, 5, 1, 2, count_include_pad=False)  # else the fill meets it in stripes
-    return layers[:, :3] / (layers[:, 3:] + 1e-4), known
+    layers = moved + (0.1 * (1 - moved[:, 3:]) + 1e-3) * around  # gaps of a stretched surface take what is around them
+    covered = around[:, 3:]  # 1 / how many times the surface is stretched
+    shares = ((covered - least) / over for least, over in ((0.3, 0.35), (0.2, 0.3)))
+    # Smoothed, else the fill meets what is known in stripes.
+    known, present = (F.avg_pool2d(share.clamp(0, 1), 5, 1, 2, count_include_pad=False) for share in shares)
+    return SoftWarp(layers[:, :3] / (layers[:, 3:] + 1e-4), known, present)

@@ -14,6 +14,7 @@ from deformcli.weights import resolve_weights
 from deformcli.weights.networks import build_generator
 
 from .masks import blend
+from .moved import all_moved, move_into
 from .networks import Generator, GeneratorConfig
 from .noise import calm
 from .scales import halved, paste, thick_cores
@@ -55,12 +56,16 @@ class Inpainter:
                 as large as the free memory allows.
         """
         filled = pixels.copy()
-        self._fill(filled, known, tile or tile_for(pixels.shape[:2], self.window))
+        self._fill(filled, known, tile or tile_for(pixels.shape[:2], self.window), all_moved(known))
+        move_into(filled, known)
         return filled
 
-    def _fill(self, pixels: np.ndarray, known: np.ndarray, tile: int) -> None:
-        """In place, coarse to fine: the middle of a hole too wide for the network comes from half the resolution."""
-        cores = thick_cores(known)
+    def _fill(self, pixels: np.ndarray, known: np.ndarray, tile: int, coarse: np.ndarray | bool = False) -> None:
+        """In place, coarse to fine: the middle of a hole too wide for the network comes from half the resolution.
+
+        So does what is `coarse` (H, W): where only low frequencies will be taken.
+        """
+        cores = thick_cores(known) | coarse
         if cores.any():
             small, small_known = halved(pixels, known, tile)
             self._fill(small, small_known, tile)

@@ -15,6 +15,7 @@ from deformcli.warp import flow_to_rgb, smooth_fill
 
 from .config import InpaintConfig
 from .networks import Generator
+from .searched import by_offsets, by_patches, with_moved_pixels
 
 
 class InpaintPredictor(Predictor):
@@ -38,6 +39,13 @@ class InpaintPredictor(Predictor):
             "telea": lambda batch: _opencv(batch, cv2.INPAINT_TELEA),
             "navier-stokes": lambda batch: _opencv(batch, cv2.INPAINT_NS),
             "biharmonic": lambda batch: smooth_fill(batch["image"], batch["known"]).clamp(-1, 1),
+        }
+
+    def slow_baselines(self) -> Mapping[str, Callable[[Batch], Tensor]]:
+        return {
+            "patchmatch": by_patches,
+            "shift-map": by_offsets,
+            "moved": lambda batch: with_moved_pixels(self.predict(batch), batch),
         }
 
     def groups(self, batch: Batch) -> list[str]:

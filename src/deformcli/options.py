@@ -41,7 +41,8 @@ Masks = Annotated[
     typer.Option(
         "--masks",
         metavar="KIND[:ROOT]",
-        help="What hides pixels: strokes, strokes:thin, strokes:thick, qd-imd:ROOT, folder:PATH; several with commas.",
+        help="What hides pixels: strokes, strokes:thin, strokes:thick, objects, text, qd-imd:ROOT, folder:PATH; "
+        "several with commas.",
     ),
 ]
 Device = Annotated[

@@ -1,4 +1,4 @@
-"""Stroke masks: which share they hide, how wide they are, and that a seed decides them."""
+"""Drawn masks: which share they hide, how wide they are, and that a seed decides them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from deformcli.data.masks import WIDTHS, mask_names, open_masks, stroke_known
+from deformcli.data.masks import WIDTHS, mask_names, object_known, open_masks, stroke_known, text_known
 from deformcli.errors import UsageError
 
 SEEDS = range(60)
@@ -61,6 +61,40 @@ def test_share_of_holes_is_what_was_asked_for(kind, option, least, most):
     holes = [1 - masks.draw(np.random.default_rng(seed), 128).mean() for seed in range(20)]
     assert min(holes) >= least
     assert np.median(holes) <= most + 0.05
+
+
+@pytest.mark.parametrize("size", [64, 128, 256])
+def test_objects_are_one_hole_of_10_to_40_percent_of_the_side(size):
+    kinds = set()
+    for seed in SEEDS:
+        known = object_known(np.random.default_rng(seed), size)
+        assert cv2.connectedComponents((1 - known).astype(np.uint8))[0] == 2
+        _, _, width, height = cv2.boundingRect((1 - known).astype(np.uint8))
+        assert 0.1 * size - 2 <= min(width, height) <= max(width, height) <= 0.4 * size + 1
+        kinds.add((1 - known).sum() == width * height)
+    assert kinds == {True, False}
+
+
+@pytest.mark.parametrize("size", [64, 128, 256])
+def test_text_is_lines_of_glyphs(size):
+    shares, counts = [], []
+    for seed in SEEDS:
+        known = text_known(np.random.default_rng(seed), size)
+        shares.append(1 - known.mean())
+        counts.append(cv2.connectedComponents((1 - known).astype(np.uint8))[0] - 1)
+    assert 0 < min(shares) < max(shares) < 0.5
+    assert np.median(counts) >= 4
+
+
+@pytest.mark.parametrize("kind", ["objects", "text"])
+def test_objects_and_text_are_kinds_of_masks(kind):
+    (masks,) = open_masks([kind], "test")
+    assert [masks.name] == mask_names([kind]) == [kind]
+    first, again, other = (masks.draw(np.random.default_rng(seed), 96) for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+    assert first.shape == (96, 96)
+    assert set(np.unique(first)) == {0, 1}
 
 
 def test_strokes_stand_for_both_kinds():

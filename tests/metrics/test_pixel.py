@@ -11,7 +11,7 @@ from skimage.data import astronaut
 from skimage.metrics import structural_similarity
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from deformcli.metrics import LOWER_IS_BETTER, METRICS, hole_mse, hole_psnr, mse, psnr, ssim
+from deformcli.metrics import LOWER_IS_BETTER, METRICS, hole_mse, hole_psnr, hole_sharpness, mse, psnr, ssim
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +102,18 @@ def test_one_value_per_item_whatever_the_batch(pictures):
     together = ssim(*pictures)
     alone = torch.cat([ssim(a[None], b[None]) for a, b in zip(*pictures, strict=True)])
     assert np.allclose(together, alone, atol=1e-6)
+
+
+def test_sharpness_is_that_of_the_holes_alone(pictures):
+    target, _ = pictures
+    known = torch.ones(3, 1, 48, 40)
+    known[:, :, 10:30, 8:32] = 0
+    holes = 1 - known
+    grey = target * known
+    assert hole_sharpness(target, target, known).tolist() == pytest.approx([1, 1, 1])
+    assert hole_sharpness(target * 0.5 + 0.1, target, known).tolist() == pytest.approx([0.5] * 3, rel=1e-4)
+    assert hole_sharpness(grey, target, known).tolist() == pytest.approx([0, 0, 0], abs=1e-6)
+    elsewhere = target + known * torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
+    inside = hole_sharpness(elsewhere * known + target * holes, target, known)
+    assert inside.tolist() == pytest.approx([1, 1, 1], abs=1e-5)
+    assert hole_sharpness(target, target, torch.ones(3, 1, 48, 40)).isnan().all()

@@ -1,5 +1,5 @@
-// As much of CUDA as forward_warp.cu uses, on one thread of the CPU: what a kernel computes, not how it runs. Its threads
-// run one by one, in an order drawn by chance.
+// As much of CUDA as forward_warp.cu uses, on one thread of the CPU: what a kernel computes, not how it runs. Its
+// threads run one by one, in an order drawn by chance.
 
 #include <algorithm>
 #include <cmath>

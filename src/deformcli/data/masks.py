@@ -1,4 +1,4 @@
-"""`--masks`: what hides pixels. Brush strokes drawn on the spot, or the masks of QD-IMD or of any folder."""
+"""`--masks`: what hides pixels. Strokes, objects or text drawn on the spot, or the masks of QD-IMD or of any folder."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ from .sources import Mixture, Source
 
 WIDTHS = {"thin": (1, 3), "thick": (6, 14)}
 HOLES = (0.04, 0.14)
+SIDES = (0.1, 0.4)
+"""Of the picture's side: that of an object."""
+GLYPHS = (0.06, 0.16)
+"""Of the picture's side: the height of a line of text."""
+FONTS = (cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HERSHEY_SIMPLEX)
 QD_IMD = "get it from github.com/karfly/qd-imd (MIT), so that ROOT/train/*.png and ROOT/test/*.png are there"
 
 
@@ -40,6 +45,27 @@ class Strokes(Masks):
 
     def draw(self, rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
         return stroke_known(rng, size, self.name, self.holes)
+
+
+class Objects(Masks):
+    """Blobs and boxes; see `object_known`."""
+
+    name = "objects"
+
+    def draw(self, rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
+        return object_known(rng, size)
+
+
+class Text(Masks):
+    """Lines of glyphs; see `text_known`."""
+
+    name = "text"
+
+    def draw(self, rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
+        return text_known(rng, size)
+
+
+DRAWN: dict[str, type[Masks]] = {"objects": Objects, "text": Text}
 
 
 class MaskFiles(Masks):
@@ -80,7 +106,7 @@ def _names(spec: str) -> list[str]:
     kind, _, rest = spec.partition("?")[0].partition(":")
     if kind == "strokes":
         return [rest] if rest else list(WIDTHS)
-    return [kind if kind == "qd-imd" else Path(rest).name]
+    return [kind if kind in ("qd-imd", *DRAWN) else Path(rest).name]
 
 
 def _open(spec: str, split: str) -> list[Masks]:
@@ -88,11 +114,14 @@ def _open(spec: str, split: str) -> list[Masks]:
     kind, _, root = place.partition(":")
     if kind == "strokes" and (not root or root in WIDTHS):
         return [Strokes(name, _holes(spec, options)) for name in _names(spec)]
+    if spec in DRAWN:
+        return [DRAWN[spec]()]
     if kind == "qd-imd" and root:
         return [MaskFiles(kind, _mask_files(Path(root) / split, QD_IMD), inverted=True)]
     if kind == "folder" and root:
         return [MaskFiles(Path(root).name, _mask_files(Path(root), "name a folder of masks, white where to fill"))]
-    remedy = f"use strokes, {', '.join(f'strokes:{name}' for name in WIDTHS)}, qd-imd:ROOT or folder:PATH"
+    drawn = ["strokes", *(f"strokes:{name}" for name in WIDTHS), *DRAWN]
+    remedy = f"use {', '.join(drawn)}, qd-imd:ROOT or folder:PATH"
     raise UsageError(f"--masks {spec}: no such masks", remedy)
 
 
@@ -143,3 +172,40 @@ def _stroke(rng: np.random.Generator, size: int) -> NDArray[np.int32]:
     side = rng.uniform(0.15, 0.9) * size
     corner = rng.uniform(-0.2 * size, size - 0.5 * side, 2)
     return (corner + points * side).astype(np.int32)
+
+
+def object_known(rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
+    """A known-mask (size, size) with one hole, a box or a blob, that lies inside: what removing an object leaves.
+
+    Its width and its height are drawn from SIDES.
+    """
+    known = np.ones((size, size), np.uint8)
+    width, height = np.maximum(rng.uniform(*SIDES, 2) * size, 1).round().astype(int)
+    left, top = rng.integers(0, size - width + 1), rng.integers(0, size - height + 1)
+    if rng.random() < 0.5:
+        known[top : top + height, left : left + width] = 0
+        return known
+    angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+    waves = sum(rng.normal(0, 0.25 / k) * np.cos(k * angle + rng.uniform(0, 2 * np.pi)) for k in (1, 2, 3, 4))
+    points = np.exp(waves)[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
+    points = (points - points.min(0)) / np.ptp(points, axis=0)
+    cv2.fillPoly(known, [(np.array([left, top]) + points * [width - 1, height - 1]).round().astype(np.int32)], 0)
+    return known
+
+
+def text_known(rng: np.random.Generator, size: int) -> NDArray[np.uint8]:
+    """A known-mask (size, size) with one to three lines of capital letters and digits for holes: watermarks, captions.
+
+    The height of the letters is drawn from GLYPHS, their weight is a tenth to a quarter of it.
+    """
+    known = np.ones((size, size), np.uint8)
+    font, height = FONTS[rng.integers(len(FONTS))], rng.uniform(*GLYPHS) * size
+    weight = max(1, round(height * rng.uniform(0.1, 0.25)))
+    scale = cv2.getFontScaleFromHeight(font, max(round(height), 2), weight)
+    lines = int(rng.integers(1, 4))
+    top = rng.uniform(0, max(size - 1.5 * lines * height, 1))
+    for line in range(lines):
+        letters = "".join(chr(c) for c in rng.choice([*range(48, 58), *range(65, 91)], int(rng.integers(4, 16))))
+        start = round(rng.uniform(0, 0.3 * size)), round(top + (1.5 * line + 1) * height)
+        cv2.putText(known, letters, start, font, scale, 0, weight)
+    return known

@@ -1,8 +1,8 @@
 """How good is a picture, against its truth; how alike are two sets of pictures; is it the same person."""
 
 from .fidelity import SMALL_SET, frechet_distance, inception_score, kernel_distance
-from .perceptual import perceptual_distance
-from .pixel import WINDOW, hole_mse, hole_psnr, mse, psnr, ssim
+from .perceptual import perceptual_distance, style_distance
+from .pixel import WINDOW, hole_mse, hole_psnr, hole_sharpness, mse, psnr, ssim
 from .recognition import identity_cosine, rank1
 
 METRICS = {"mse": mse, "psnr": psnr, "ssim": ssim}
@@ -16,6 +16,7 @@ __all__ = [
     "frechet_distance",
     "hole_mse",
     "hole_psnr",
+    "hole_sharpness",
     "identity_cosine",
     "inception_score",
     "kernel_distance",
@@ -24,4 +25,5 @@ __all__ = [
     "psnr",
     "rank1",
     "ssim",
+    "style_distance",
 ]

@@ -18,3 +18,18 @@ def perceptual_distance(features: Sequence[Tensor], target_features: Sequence[Te
     pairs = zip(features, target_features, strict=True)
     layers = [(F.normalize(f) - F.normalize(t)).square().sum(1).mean((1, 2)) for f, t in pairs]
     return torch.stack(layers).sum(0)
+
+
+def style_distance(features: Sequence[Tensor], target_features: Sequence[Tensor]) -> Tensor:
+    """How unlike two pictures are in texture, wherever it is: (N,), 0 = alike.
+
+    The norm of the difference of Gram matrices, as a share of the norm of the truth's, meaned over layers (after Gatys
+    et al. 2016).
+    """
+
+    def gram(x: Tensor) -> Tensor:
+        flat = x.flatten(2)
+        return flat @ flat.transpose(1, 2) / flat.shape[2]
+
+    pairs = [(gram(f), gram(t)) for f, t in zip(features, target_features, strict=True)]
+    return torch.stack([(f - t).norm(dim=(1, 2)) / t.norm(dim=(1, 2)) for f, t in pairs]).mean(0)

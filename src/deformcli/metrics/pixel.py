@@ -31,6 +31,23 @@ def hole_psnr(image: Tensor, target: Tensor, known: Tensor) -> Tensor:
     return -10 * torch.log10(hole_mse(image, target, known))
 
 
+def hole_sharpness(image: Tensor, target: Tensor, known: Tensor) -> Tensor:
+    """How strongly grey levels bend in the holes, as a share of what they do in the truth: 1 = as sharp, 0 = flat.
+
+    The ratio of the standard deviations of the Laplacian over the holes' pixels whose neighbours are holes too; NaN
+    without such.
+    """
+    inside = F.max_pool2d((known > 0).float(), 3, 1, 1) == 0
+    kernel = image.new_tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]]).view(1, 1, 3, 3)
+
+    def bending(x: Tensor) -> Tensor:
+        laplacian, count = F.conv2d(x.mean(1, keepdim=True), kernel, padding=1) * inside, inside.sum((1, 2, 3))
+        mean = laplacian.sum((1, 2, 3)) / count
+        return (laplacian.square().sum((1, 2, 3)) / count - mean.square()).clamp_min(0).sqrt()
+
+    return bending(image) / bending(target)
+
+
 def ssim(image: Tensor, target: Tensor) -> Tensor:
     """Structural similarity, -1..1, higher is better: 11 x 11 Gaussian window of sigma 1.5 (Wang et al. 2004).
 

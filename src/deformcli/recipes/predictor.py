@@ -60,6 +60,10 @@ class Predictor(ABC):
     def baselines(self) -> Mapping[str, Callable[[Batch], Tensor]]:
         """Methods to compare with: name -> function of a batch."""
 
+    def slow_baselines(self) -> Mapping[str, Callable[[Batch], Tensor]]:
+        """More of them, which are measured only if they are named."""
+        return {}
+
     @abstractmethod
     def groups(self, batch: Batch) -> list[str]:
         """The table row of each item: the yaw, the kind of mask."""

@@ -18,6 +18,7 @@ from deform_frontalize.full_size import enlarge
 from deform_frontalize.networks import Frontalized, soft_warp
 from deform_frontalize.recipe import FrontalizeRecipe
 from deformcli.faces.crops import Square, crop
+from deformcli.images import to_tensor
 from deformcli.warp import mesh_grid
 
 BUNDLED = Path(deform_frontalize.__file__).parent / "weights" / "frontalize-128.safetensors"
@@ -62,13 +63,35 @@ def test_soft_warp_by_hand(tiny_config):
     flow[:, 0] = 2
     seen = torch.full((1, 1, 24, 24), 20.0)
     seen[..., 12:] = -20
-    warped, known = soft_warp(image, flow, seen, config)
+    warped, known, _ = soft_warp(image, flow, seen, config)
     assert torch.allclose(known[..., 5:11], torch.ones(1, 1, 24, 6), atol=1e-3)
     assert (known[..., 11:18].diff() <= 0).all()  # the border is soft
     assert known[..., 18:].abs().max() < 1e-3
     assert torch.allclose(warped[..., 3:13], image[..., 1:11], atol=1e-3)
-    visible, _ = soft_warp(image, flow, seen.fill_(20), config)
+    visible, _, _ = soft_warp(image, flow, seen.fill_(20), config)
     assert torch.allclose(visible[..., 13:22], image[..., 11:20], atol=1e-3)
+
+
+def test_what_is_stretched_is_present_but_not_known(tiny_config):
+    """A flow that stretches the middle by 1, 2 and 4: the further, the less is known of it."""
+    config = tiny_config("frontalize", "best").generator
+    image, seen = torch.zeros(1, 3, 64, 64), torch.full((1, 1, 64, 64), 20.0)
+    middle = []
+    for stretch in (1, 2, 4):
+        flow = torch.zeros(1, 2, 64, 64)
+        flow[:, 0] = (torch.arange(64.0) - 31.5) * (stretch - 1)
+        middle.append([float(part[0, 0, 32, 32]) for part in soft_warp(image, flow, seen, config)[1:]])
+    known, present = zip(*middle, strict=True)
+    assert known[0] == pytest.approx(1) and known[0] > known[1] > known[2] == 0
+    assert min(present) > 0
+
+
+def test_a_face_that_stays_where_it_is_stays_sharp(tiny_config, photo):
+    config = tiny_config("frontalize", "best").generator
+    face = to_tensor(photo[40:168, 160:288])
+    warped = soft_warp(face, torch.zeros(1, 2, 128, 128), torch.full((1, 1, 128, 128), 20.0), config).warped
+    edges, own = (x.diff(dim=3).abs().mean() for x in (warped, face))
+    assert edges > 0.94 * own
 
 
 def test_a_mirrored_face_gets_the_mirrored_flow(photo):
@@ -87,7 +110,7 @@ def test_light_is_that_of_both_halves_but_for_what_falls_from_a_side(tiny_config
     with torch.no_grad():
         made = generator(image)
         known = torch.ones_like(made.known)
-        light = generator._compose(made.warped, known, mesh_grid(128, 128)) - made.warped
+        light = generator._compose(made.warped, known, known, mesh_grid(128, 128)) - made.warped
     opposite = (light - light.flip(-1)) / 2
     steps = opposite.diff(dim=-1)
     assert opposite.abs().max() > 1e-3

@@ -168,8 +168,7 @@ __device__ void normalise_fixed(const long long* cells, T* warped, T* coverage, 
   });
 }
 
-// What flows back through one cell: `inverse` is 1 / (coverage + eps), 0 in a hole; `pull` the gradient to a weight in
-// it.
+// What flows back through a cell: `inverse` is 1 / (coverage + eps), 0 in a hole; `pull` the gradient to a weight.
 template <class T>
 struct Corner {
   Index cell;
