@@ -15,9 +15,7 @@ from .conftest import ROOT
 
 PLUGINS = ROOT / "plugins"
 LATER = {
-    "batch",
     "evaluation",
-    "runs",
     "runtime",
     "weights",
 }
