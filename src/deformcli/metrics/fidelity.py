@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-FEW = 2048
+ENOUGH = 2048
 """Below this many items a Frechet distance says more about their number than about their quality."""
 
 

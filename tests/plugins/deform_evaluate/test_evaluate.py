@@ -11,15 +11,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from deform_evaluate.describers import Remembered
 from deform_evaluate.methods import choose_baselines
-from deform_evaluate.statistics import resampled_means
 from deform_frontalize.predictor import FrontalizePredictor
 from deform_frontalize.recipe import FrontalizeRecipe
 from deform_inpaint.predictor import InpaintPredictor
 from deform_inpaint.recipe import InpaintRecipe
 from deformcli.data.splits import is_held_out
-from deformcli.evaluation import gap as gap_judge
+from deformcli.evaluation import gap
+from deformcli.evaluation.describers import Remembered
+from deformcli.evaluation.statistics import resampled_means
 from deformcli.models.embedders import CompactVGG19Features, MobileFaceNet
 from deformcli.recipes import open_items
 from deformcli.weights.store import file_sha256
@@ -80,7 +80,7 @@ def test_masks_may_be_chosen(report, photos, save, tiny_weights):
 
 
 def test_gaps_that_show(report, photos, tiny_weights, monkeypatch):
-    monkeypatch.setattr(gap_judge, "STEPS", 5)
+    monkeypatch.setattr(gap, "STEPS", 5)
     args = ("inpaint", "--data", photos, "--weights", tiny_weights("inpaint"), "--size", 32, "--baseline", "copy")
     found = means(report(*args, "--metrics", "gap-auc,gap-auc-true"))
     assert set(found) == {"inpaint", "copy"}
@@ -303,12 +303,12 @@ def networks(tmp_path) -> dict[str, Path]:
     return {name: tmp_path / f"{name}.safetensors" for name in files}
 
 
-def test_networks_judge_and_sign(report, photos, tiny_weights, networks):
+def test_networks_measure_and_sign(report, photos, tiny_weights, networks):
     """Likeness, Rank-1, perceptual and Frechet distances; every number names its network and the file's sha256."""
     face, look = (f"{name}={path}" for name, path in networks.items())
-    judged = ("--identity", face, "--perceptual", look, "--features", look, "--features", face, "--metrics", "mse")
+    chosen = ("--identity", face, "--perceptual", look, "--features", look, "--features", face, "--metrics", "mse")
     args = ("--data", photos, "--weights", tiny_weights("inpaint"), "--size", 64, "--baseline", "copy")
-    found = report("inpaint", *args, *judged)
+    found = report("inpaint", *args, *chosen)
     columns = {column["name"]: column for column in found["columns"]}
     assert {name: column["network"] for name, column in columns.items()} == {
         "mse": "",

@@ -1,4 +1,4 @@
-"""Networks that describe pictures by numbers: who, and what, is in them. See `deformcli.evaluation.measure.Describer`.
+"""Networks that describe pictures by numbers: who, and what, is in them. See `measurements.Describer`.
 
 Faces are aligned by the five points that MTCNN finds in the true picture, for whatever a method made of it: an output
 should have its face there. The unchanged input (the baseline `copy`) is turned, so it is aligned by its own points, as
@@ -19,8 +19,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from deformcli.data.loading import Batch
 from deformcli.errors import WeightsError, one_line
-from deformcli.evaluation.measure import TARGET, Describer, content_hashes
 from deformcli.faces.align import crop_points
 from deformcli.faces.detect import FacePoints
 from deformcli.faces.identify import Identifier
@@ -28,6 +28,8 @@ from deformcli.models.embedders import CompactVGG19Features, VGG16Features
 from deformcli.recipes import Predictor
 from deformcli.runtime.storage import cache_dir, write_atomic
 from deformcli.weights.networks import load_frozen
+
+from .measurements import TARGET, Describer, content_hashes, levels
 
 COPY = "copy"
 PERCEPTUAL = {"vgg-16": VGG16Features, "vgg-19-compact": CompactVGG19Features}
@@ -43,7 +45,7 @@ class Identities:
         self.points: dict[bytes, np.ndarray | None] = {}
         self.true: dict[bytes, Tensor] = {}
 
-    def __call__(self, image: Tensor, batch: Mapping[str, Tensor], method: str) -> dict[str, Tensor]:
+    def __call__(self, image: Tensor, batch: Batch, method: str) -> dict[str, Tensor]:
         if method == TARGET:
             return {self.name: self._of_true(image)}
         points = self._true_points(batch[TARGET])
@@ -78,12 +80,12 @@ def _first_of_each(hashes: list[bytes], known: Mapping[bytes, object]) -> dict[b
 class Gaps:
     """Each picture and which of its pixels are known, as {name: (N, 4, H, W)}; nothing where a method fills nothing."""
 
-    def __init__(self, recipes: Mapping[str, Predictor], name: str) -> None:
-        self.recipes, self.name = recipes, name
+    def __init__(self, predictors: Mapping[str, Predictor], name: str) -> None:
+        self.predictors, self.name = predictors, name
 
-    def __call__(self, image: Tensor, batch: Mapping[str, Tensor], method: str) -> dict[str, Tensor]:
-        if method in self.recipes:
-            known = self.recipes[method].known(dict(batch))
+    def __call__(self, image: Tensor, batch: Batch, method: str) -> dict[str, Tensor]:
+        if method in self.predictors:
+            known = self.predictors[method].known(batch)
         elif "known" in batch or method == TARGET:
             known = batch.get("known", torch.ones_like(image[:, :1]))
         else:
@@ -91,13 +93,13 @@ class Gaps:
         return {self.name: torch.cat([image, known], 1)}
 
 
-class Looks:
+class MeanFeatures:
     """The last feature map of a VGG, averaged over the picture, as {name: (N, K)}."""
 
     def __init__(self, network: str, path: Path, device: torch.device, name: str) -> None:
         self.network, self.name = load_frozen(PERCEPTUAL[network](), path).to(device), name
 
-    def __call__(self, image: Tensor, batch: Mapping[str, Tensor], method: str) -> dict[str, Tensor]:
+    def __call__(self, image: Tensor, batch: Batch, method: str) -> dict[str, Tensor]:
         return {self.name: self.network(image)[-1].mean((2, 3))}
 
 
@@ -107,7 +109,7 @@ class Remembered:
     def __init__(self, describer: Describer, sha256: str) -> None:
         self.describer, self.sha256 = describer, sha256
 
-    def __call__(self, image: Tensor, batch: Mapping[str, Tensor], method: str) -> Mapping[str, Tensor]:
+    def __call__(self, image: Tensor, batch: Batch, method: str) -> Mapping[str, Tensor]:
         if method != TARGET:
             return self.describer(image, batch, method)
         about = f"{type(self.describer).__name__} {self.sha256} ".encode()
@@ -141,6 +143,6 @@ class Inception:
                                "convert the file that torch-fidelity downloads") from error  # fmt: skip
         self.network, self.device = network.to(device), device
 
-    def __call__(self, image: Tensor, batch: Mapping[str, Tensor], method: str) -> dict[str, Tensor]:
-        features, logits = self.network(((image + 1) * 127.5).round().clamp(0, 255).byte())
+    def __call__(self, image: Tensor, batch: Batch, method: str) -> dict[str, Tensor]:
+        features, logits = self.network(levels(image).byte())
         return {"inception": features, "logits": logits}

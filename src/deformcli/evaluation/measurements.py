@@ -1,4 +1,4 @@
-"""Several methods over the same items: every picture is judged against its truth, and described by networks."""
+"""Several methods over the same items: every picture is measured against its truth, and described by networks."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from torch import Tensor
 
 from deformcli.data.loading import Batch, to_device
 from deformcli.errors import NothingToDoError
-from deformcli.recipes.recipe import target_known
+from deformcli.recipes import target_known
 
 TARGET = "target"
 Method = Callable[[Batch], Tensor]
 """Makes pictures (N, 3, H, W) in [-1, 1] of a batch."""
-Judge = Callable[[Tensor, Tensor, Batch], Tensor]
+BatchMetric = Callable[[Tensor, Tensor, Batch], Tensor]
 """Pictures, true pictures and their batch -> one value per item (N,)."""
 Describer = Callable[[Tensor, Batch, str], Mapping[str, Tensor]]
 """Pictures, their batch and the method that made them ("target": the true ones) -> features (N, K) by name."""
 Observer = Callable[[Batch, Mapping[str, Tensor], Mapping[tuple[str, str], Tensor]], None]
-"""Shown every batch: the batch, each method's pictures, and the judges' values by (method, metric)."""
+"""Shown every batch: the batch, each method's pictures, and the metrics' values by (method, metric)."""
 
 
-class Task(Protocol):
+class GroundTruth(Protocol):
     """What knows the true pictures of a batch, and the table row of each item; a `Predictor` does."""
 
     def target(self, batch: Batch) -> Tensor: ...
@@ -53,10 +53,10 @@ class Measurements:
 
 @torch.inference_mode()
 def measure(
-    task: Task,
+    truth: GroundTruth,
     batches: Iterable[Batch],
     methods: Mapping[str, Method],
-    judges: Mapping[str, Judge],
+    metrics: Mapping[str, BatchMetric],
     describers: Sequence[Describer] = (),
     *,
     device: torch.device,
@@ -65,7 +65,7 @@ def measure(
     """Run every method over the batches once. Pictures are rounded to 8 bits first, as a file would hold them.
 
     Of a batch's keys these are known here: `yaw` (degrees), `person` (a number), `target_known` (where it is 0, the
-    true picture is unknown: all pictures are grey there). Judges and describers find the true pictures under "target".
+    true picture is unknown: all pictures are grey there). Metrics and describers find the true pictures under "target".
 
     Raises:
         NothingToDoError: there is no item.
@@ -76,25 +76,29 @@ def measure(
     features: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
     for batch in batches:
         batch = to_device(batch, device)
-        target = task.target(batch)
+        target = truth.target(batch)
         given = target_known(batch, target)
         target = target * given
         images = {name: rounded(method(batch)) * given for name, method in methods.items()}
         batch = {**batch, TARGET: target}
-        judged = {(m, j): judge(images[m], target, batch).cpu() for m in methods for j, judge in judges.items()}
+        measured = {
+            (method, name): metric(images[method], target, batch).cpu()
+            for method in methods
+            for name, metric in metrics.items()
+        }
 
-        for key, column in judged.items():
+        for key, column in measured.items():
             values[key].append(column)
         for name, image in {**images, TARGET: target}.items():
             for describe in describers:
                 for space, description in describe(image, batch, name).items():
                     features[name, space].append(description.float().cpu())
-        groups += task.groups(batch)
+        groups += truth.groups(batch)
         columns["person"].append(batch["person"].cpu() if "person" in batch else _content(target))
         if "yaw" in batch:
             columns["yaw"].append(batch["yaw"].cpu())
         if observe is not None:
-            observe(batch, images, judged)
+            observe(batch, images, measured)
     if not groups:
         raise NothingToDoError("there is no item to evaluate", "name data that has some")
     return Measurements(
@@ -108,12 +112,17 @@ def measure(
 
 def rounded(image: Tensor) -> Tensor:
     """Pictures in [-1, 1] as an 8-bit file gives them back."""
-    return ((image + 1) * 127.5).round().clamp(0, 255) / 127.5 - 1
+    return levels(image) / 127.5 - 1
+
+
+def levels(image: Tensor) -> Tensor:
+    """Colours in [-1, 1] as the whole numbers 0..255 of an 8-bit file."""
+    return ((image + 1) * 127.5).round().clamp(0, 255)
 
 
 def content_hashes(image: Tensor) -> list[bytes]:
     """sha256 of each picture (N, 3, H, W) in [-1, 1], as 8 bits."""
-    pixels = ((image + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
+    pixels = levels(image).byte().cpu().numpy()
     return [hashlib.sha256(f"{picture.shape}".encode() + picture.tobytes()).digest() for picture in pixels]
 
 
