@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
 
 from deformcli.evaluation import Column, Evaluation, Measurements, Row
 from deformcli.pages import Line, legend, line_chart, render
@@ -22,30 +21,21 @@ def to_html(evaluation: Evaluation, found: Measurements, album: Album) -> str:
         title=f"deform evaluate {evaluation.about.get('recipe', 'dirs')}",
         evaluation=evaluation,
         charts=[chart for chart in charts if chart],
+        found=found,
+        album=album,
+        strips=[(strip, _numbers(found, strip.item)) for strip in sorted(album.strips, key=lambda strip: strip.item)],
         legend=legend,
         number=number,
         best=best,
         text_of=text_of,
         isfinite=math.isfinite,
-        columns=album.columns,
-        seen=album.seen,
-        strips=[
-            {
-                "item": strip.item,
-                "uri": strip.uri,
-                "group": found.groups[strip.item],
-                "numbers": _numbers(column[strip.item] for column in found.values.values()),
-            }
-            for strip in sorted(album.strips, key=lambda strip: strip.item)
-        ],
-        keys=[f"{method}: {metric}" for method, metric in found.values],
-        groups=list(dict.fromkeys(found.groups)),
     )
 
 
-def _numbers(values: Iterable[float]) -> str:
-    """As JSON, by which the page's script sorts and filters."""
-    return json.dumps([float(value) if math.isfinite(value) else None for value in values])
+def _numbers(found: Measurements, item: int) -> str:
+    """An item's numbers as JSON, by which the page's script sorts and filters."""
+    values = (float(column[item]) for column in found.values.values())
+    return json.dumps([value if math.isfinite(value) else None for value in values])
 
 
 def over_angle(evaluation: Evaluation, column: Column) -> str:

@@ -38,13 +38,13 @@ def run(
     """Measure every method on all batches, and put it into tables and files; `about` is what they are of."""
     selection = select_metrics(
         [name for name in metrics.metrics.split(",") if name],
+        choose_device(metrics.device),
         identity=metrics.identity,
         perceptual=metrics.perceptual,
         features=metrics.features or (),
         holes=holes,
         predictors=predictors,
         seed=metrics.seed,
-        device=choose_device(metrics.device),
         offline=metrics.offline,
     )
     album = Album(truth.pictures) if tables.html else None

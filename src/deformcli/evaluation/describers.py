@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,26 +56,24 @@ class Identities:
         return {self.name: self.identifier(image, np.stack(points))}
 
     def _of_true(self, image: Tensor) -> Tensor:
-        hashes = content_hashes(image)
-        if new := _first_of_each(hashes, self.true):
-            some = image[list(new.values())]
-            self.true |= zip(new, self.identifier(some, np.stack(self._true_points(some))), strict=True)
-        return torch.stack([self.true[digest] for digest in hashes])
+        return torch.stack(
+            _once(image, self.true, lambda some: self.identifier(some, np.stack(self._true_points(some))))
+        )
 
     def _true_points(self, image: Tensor) -> list[np.ndarray]:
         usual = crop_points(*image.shape[2:])
         return [usual if found is None else found for found in self._find(image)]
 
     def _find(self, image: Tensor) -> list[np.ndarray | None]:
-        hashes = content_hashes(image)
-        if new := _first_of_each(hashes, self.points):
-            self.points |= zip(new, self.find(image[list(new.values())]), strict=True)
-        return [self.points[digest] for digest in hashes]
+        return _once(image, self.points, self.find)
 
 
-def _first_of_each(hashes: list[bytes], known: Mapping[bytes, object]) -> dict[bytes, int]:
-    """Where each picture is that is not known yet."""
-    return {digest: hashes.index(digest) for digest in hashes if digest not in known}
+def _once(image: Tensor, known: dict[bytes, Any], compute: Callable[[Tensor], Iterable[Any]]) -> list[Any]:
+    """What `compute` makes of each picture; what it made before is `known`, by the pictures' sha256."""
+    hashes = content_hashes(image)
+    if new := {digest: hashes.index(digest) for digest in hashes if digest not in known}:
+        known.update(zip(new, compute(image[list(new.values())]), strict=True))
+    return [known[digest] for digest in hashes]
 
 
 class Gaps:

@@ -55,16 +55,9 @@ def evaluate(
     seed: int = 0,
     observe: Observer | None = None,
 ) -> tuple[Evaluation, Measurements]:
-    """Measure every method on all batches: the tables, and the numbers of every item behind them.
+    """Measure every method on all batches once: the tables, and the numbers of every item behind them.
 
-    Args:
-        truth: knows the true pictures and the groups of a batch.
-        batches: of items; they are gone through once.
-        methods: what makes pictures of a batch, by name.
-        selection: what is measured.
-        about: what the items and methods are, in the words of the tables.
-        seed: of the intervals' resamples.
-        observe: shown every batch with its pictures.
+    `about` is what the items and methods are, in the words of the tables; `seed` is of the intervals' resamples.
 
     Raises:
         NothingToDoError: there is no item.

@@ -81,11 +81,7 @@ def measure(
         target = target * given
         images = {name: rounded(method(batch)) * given for name, method in methods.items()}
         batch = {**batch, TARGET: target}
-        measured = {
-            (method, name): metric(images[method], target, batch).cpu()
-            for method in methods
-            for name, metric in metrics.items()
-        }
+        measured = {(m, k): metric(images[m], target, batch).cpu() for m in methods for k, metric in metrics.items()}
 
         for key, column in measured.items():
             values[key].append(column)

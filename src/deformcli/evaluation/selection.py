@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from deformcli import metrics, registry
+from deformcli.data.loading import Batch
 from deformcli.errors import DeformError, UsageError, WeightsError
 from deformcli.faces.identify import NETWORKS
+from deformcli.metrics.fidelity import frechet_distance, inception_score, kernel_distance
+from deformcli.metrics.perceptual import perceptual_distance
+from deformcli.metrics.recognition import identity_cosine, rank1
 from deformcli.recipes import Predictor
 from deformcli.weights.networks import load_frozen
 from deformcli.weights.store import file_sha256, resolve_weights
 
 from .describers import PERCEPTUAL, Gaps, Identities, Inception, MeanFeatures, Remembered
-from .measurements import Describer
-from .metrics import (
-    GAPS,
-    HOLES,
-    FeatureMetric,
-    ItemMetric,
-    SetMetric,
-    frechet_metric,
-    gap_metric,
-    identity_metric,
-    inception_metric,
-    perceptual_metric,
-    plain_metric,
-)
+from .measurements import TARGET, Describer, Measurements
+from .metrics import GAPS, HOLES, Column, FeatureMetric, ItemMetric, OfItems, OfSet, SetMetric, gap_metric, plain_metric
 
 INCEPTION = "inception-v3-fid"
-OF_NETWORKS = {"mobilefacenet": ("identity", "rank1"), "vgg-16": ("perceptual",), INCEPTION: ("fid", "kid", "is")}
-"""Metrics that a network computes, by the network unless another is chosen."""
+OF_NETWORKS = {"identity": "mobilefacenet", "rank1": "mobilefacenet", "perceptual": "vgg-16"}
+OF_NETWORKS |= dict.fromkeys(("fid", "kid", "is"), INCEPTION)
+"""Metrics that a network computes, and the network unless another is chosen."""
 
 
 @dataclass
@@ -41,7 +37,7 @@ class Selection:
     """What is to be computed, and what could not be."""
 
     device: torch.device
-    offline: bool
+    offline: bool = False
     metrics: list[ItemMetric | FeatureMetric] = field(default_factory=list)
     sets: list[SetMetric] = field(default_factory=list)
     describers: list[Describer] = field(default_factory=list)
@@ -57,7 +53,8 @@ class Selection:
 
 
 def select_metrics(
-    names: Collection[str] = (),
+    names: Collection[str],
+    device: torch.device,
     *,
     identity: str | None = None,
     perceptual: str | None = None,
@@ -65,63 +62,49 @@ def select_metrics(
     holes: bool = False,
     predictors: Mapping[str, Predictor] | None = None,
     seed: int = 0,
-    device: torch.device,
     offline: bool = False,
 ) -> Selection:
-    """The metrics that were named, and those of the networks that were named.
+    """The metrics of these names (none: those that need no network), and those of the networks, each ID or ID=FILE.
 
-    A metric whose network nobody named and which is not on this machine becomes a note; the others still come.
-
-    Args:
-        names: of metrics; none: those that need no network.
-        identity: the network of likeness and Rank-1, as ID or ID=FILE.
-        perceptual: that of the perceptual distance.
-        features: Inception's, for FID, KID and IS, and others' for Frechet distances.
-        holes: whether items have holes.
-        predictors: the methods that know which pixels of their pictures they have filled.
-        seed: of what is trained anew for a metric.
-        device: where networks run.
-        offline: take only files that are on this machine.
+    `predictors` are the methods that know which pixels they have filled; `seed` is of what is trained for a metric. A
+    metric whose network nobody named and which is not on this machine becomes a note; the others still come.
 
     Raises:
         UsageError: an unknown metric or network, or a metric of holes for data without.
         WeightsError: a network that was named is not there, or is another.
     """
     wanted = _checked(names, holes, bool(predictors))
-    of_networks = {name for group in OF_NETWORKS.values() for name in group}
     selection = Selection(device, offline)
-    selection.metrics += [plain_metric(name) for name in wanted if name not in of_networks and name not in GAPS]
+    selection.metrics += [plain_metric(name) for name in wanted if name not in OF_NETWORKS and name not in GAPS]
     if gaps := [name for name in GAPS if name in wanted]:
         selection.describers.append(Gaps(predictors or {}, "gaps"))
         selection.metrics += [gap_metric(name, "gaps", seed, device) for name in gaps]
-    inception = next((spec for spec in features if _id(spec) == INCEPTION), None)
+    inception = [spec for spec in features if _id(spec) == INCEPTION]
 
-    for usual, spec, add in (
-        ("mobilefacenet", identity, _add_identity),
-        ("vgg-16", perceptual, _add_perceptual),
-        (INCEPTION, inception, _add_inception),
+    for of_one, spec, add in (
+        (("identity", "rank1"), identity, _identity),
+        (("perceptual",), perceptual, _perceptual),
+        (("fid", "kid", "is"), inception[0] if inception else None, _inception),
     ):
-        group = OF_NETWORKS[usual]
-        asked = [name for name in group if name in wanted] or (list(group) if spec else [])
+        asked = [name for name in of_one if name in wanted] or (list(of_one) if spec else [])
         if not asked:
             continue
         try:
-            add(selection, asked, spec or usual)
+            add(selection, asked, spec or OF_NETWORKS[asked[0]])
         except (WeightsError, _NoExtra) as error:
             if spec:
                 raise
             selection.notes.append(f"{', '.join(asked)}: left out, {error.cause}; {error.remedy}")
     for spec in features:
-        if _id(spec) != INCEPTION:
-            _add_frechet(selection, spec)
+        if spec not in inception:
+            _other_features(selection, spec)
     return selection
 
 
 def _checked(names: Collection[str], holes: bool, fills: bool) -> list[str]:
     """The names, each once; those that need no network where there are none."""
     wanted = list(dict.fromkeys(names)) or [*metrics.METRICS, *(HOLES if holes else ())]
-    of_networks = [name for group in OF_NETWORKS.values() for name in group]
-    known = {*metrics.METRICS, *HOLES, *GAPS, *of_networks, *registry.metrics()}
+    known = {*metrics.METRICS, *HOLES, *GAPS, *OF_NETWORKS, *registry.metrics()}
     if unknown := sorted(set(wanted) - known):
         raise UsageError(f"no metric is called {unknown[0]!r}", f"known: {', '.join(sorted(known))}")
     for of_holes, there in ((HOLES, holes), (GAPS, fills)):
@@ -130,38 +113,59 @@ def _checked(names: Collection[str], holes: bool, fills: bool) -> list[str]:
     return wanted
 
 
-class _NoExtra(DeformError):
-    """A package is missing that only some metrics need."""
-
-
-def _add_identity(selection: Selection, names: Sequence[str], spec: str) -> None:
+def _identity(selection: Selection, names: Sequence[str], spec: str) -> None:
     network = _known(spec, NETWORKS, "--identity")
     space = f"identity {network}"
     selection.describers.append(Identities(network, selection.file(spec), selection.device, space))
-    selection.metrics += [identity_metric(name, network, space) for name in names]
+    both: dict[str, OfItems] = {
+        "identity": lambda m, method: identity_cosine(m.features[method, space], m.features[TARGET, space]),
+        "rank1": lambda m, method: rank1(m.features[method, space], m.features[TARGET, space], m.people),
+    }
+    selection.metrics += [FeatureMetric(Column(name, False, network), both[name]) for name in names]
 
 
-def _add_perceptual(selection: Selection, names: Sequence[str], spec: str) -> None:
-    network = _known(spec, PERCEPTUAL, "--perceptual")
-    features = load_frozen(PERCEPTUAL[network](), selection.file(spec)).to(selection.device)
-    selection.metrics.append(perceptual_metric(network, features))
+def _perceptual(selection: Selection, names: Sequence[str], spec: str) -> None:
+    name = _known(spec, PERCEPTUAL, "--perceptual")
+    network = load_frozen(PERCEPTUAL[name](), selection.file(spec)).to(selection.device)
+    true_features = lru_cache(1)(network)  # the methods are measured one after another against the same pictures
+
+    def of_batch(image: Tensor, target: Tensor, batch: Batch) -> Tensor:
+        return perceptual_distance(network(image), true_features(target))
+
+    selection.metrics.append(ItemMetric(Column("perceptual", True, name), of_batch))
 
 
-def _add_inception(selection: Selection, names: Sequence[str], spec: str) -> None:
+def _inception(selection: Selection, names: Sequence[str], spec: str) -> None:
     _check_extra()
-    describer = Inception(selection.file(spec), selection.device)
-    selection.describers.append(Remembered(describer, selection.networks[INCEPTION]))
-    selection.sets += [inception_metric(name, INCEPTION) for name in names]
+    path = selection.file(spec)
+    selection.describers.append(Remembered(Inception(path, selection.device), selection.networks[INCEPTION]))
+    sets: dict[str, OfSet] = {
+        "fid": _distance(frechet_distance, "inception"),
+        "kid": _distance(kernel_distance, "inception"),
+        "is": lambda m, method, members: inception_score(m.features[method, "logits"][members]),
+    }
+    selection.sets += [SetMetric(Column(name, name != "is", INCEPTION), sets[name]) for name in names]
 
 
-def _add_frechet(selection: Selection, spec: str) -> None:
+def _other_features(selection: Selection, spec: str) -> None:
+    """A Frechet distance in the space of another network, named after it: it is no FID."""
     _check_extra()
     network = _known(spec, {**NETWORKS, **PERCEPTUAL}, "--features")
     space = f"frechet {network}"
-    kind = Identities if network in NETWORKS else MeanFeatures
-    describer = kind(network, selection.file(spec), selection.device, space)
+    describer = (Identities if network in NETWORKS else MeanFeatures)(
+        network, selection.file(spec), selection.device, space
+    )
     selection.describers.append(Remembered(describer, selection.networks[network]))
-    selection.sets.append(frechet_metric(network, space))
+    selection.sets.append(SetMetric(Column(space, True, network), _distance(frechet_distance, space)))
+
+
+def _distance(of: Callable[[np.ndarray, np.ndarray], float], space: str) -> OfSet:
+    def distance(m: Measurements, method: str, members: np.ndarray) -> float:
+        if members.sum() < 2:
+            return float("nan")
+        return of(m.features[method, space][members], m.features[TARGET, space][members])
+
+    return distance
 
 
 def _id(spec: str) -> str:
@@ -173,6 +177,10 @@ def _known(spec: str, networks: Collection[str], option: str) -> str:
     if name not in networks:
         raise UsageError(f"{option} {spec}: no such network here", f"known: {', '.join(networks)}; as ID or ID=FILE")
     return name
+
+
+class _NoExtra(DeformError):
+    """A package is missing that only some metrics need."""
 
 
 def _check_extra() -> None:

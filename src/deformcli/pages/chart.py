@@ -44,24 +44,8 @@ def line_chart(
     def y(value: float) -> str:
         return f"{(high - value) / ((high - low) or 1) * HEIGHT:.1f}"
 
-    return render(
-        __package__,
-        "chart.html",
-        title=title,
-        over=over,
-        width=WIDTH,
-        height=HEIGHT,
-        levels=[(f"{value:.4g}", y(value)) for value in (low, (low + high) / 2, high)],
-        ticks=[(x(value), text) for value, text in ticks],
-        lines=[
-            (
-                index % COLOURS,
-                " ".join(f"{x(at)},{y(value)}" for at, value in line.points),
-                [(x(at), y(below), y(above)) for at, below, above in line.intervals],
-            )
-            for index, line in enumerate(lines)
-        ],
-    )
+    values = {"title": title, "lines": lines, "over": over, "ticks": ticks, "levels": (low, (low + high) / 2, high)}
+    return render(__package__, "chart.html", x=x, y=y, width=WIDTH, height=HEIGHT, colours=COLOURS, **values)
 
 
 def legend(names: Sequence[str]) -> Markup:

@@ -18,8 +18,6 @@ from deform_inpaint.predictor import InpaintPredictor
 from deform_inpaint.recipe import InpaintRecipe
 from deformcli.data.splits import is_held_out
 from deformcli.evaluation import gap
-from deformcli.evaluation.describers import Remembered
-from deformcli.evaluation.statistics import resampled_means
 from deformcli.models.embedders import CompactVGG19Features, MobileFaceNet
 from deformcli.recipes import open_items
 from deformcli.weights.store import file_sha256
@@ -326,35 +324,3 @@ def test_networks_measure_and_sign(report, photos, tiny_weights, networks):
             values = {method: row[name] for method, row in rows.items()}
             assert better(values, key=values.get) == "inpaint", f"{name} prefers holes: {values}"
     assert any("below 2048" in note for note in found["notes"])
-
-
-def test_features_of_true_pictures_are_kept(tmp_path, monkeypatch):
-    """By content: the same pictures are described once, others anew, and a damaged file does not matter."""
-    monkeypatch.setenv("DEFORM_CACHE_DIR", str(tmp_path / "cache"))
-    calls = []
-
-    def level(image, batch, method):
-        calls.append(method)
-        return {"level": image.mean((2, 3))}
-
-    first, second = torch.rand(2, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    remembered = Remembered(level, "sha")
-    found = [remembered(image, {}, method)["level"] for image in (first, second, first) for method in ("target", "x")]
-    assert calls == ["target", "x", "target", "x", "x"]
-    assert torch.equal(found[0], found[4])
-    for file in (tmp_path / "cache").rglob("*.safetensors"):
-        file.write_bytes(b"damaged")
-    assert torch.equal(remembered(first, {}, "target")["level"], found[0])
-    assert Remembered(level, "another network")(first, {}, "target")["level"].shape == (4, 3)
-    assert calls[5:] == ["target", "target"]
-
-
-def test_bootstrap_draws_people():
-    """Ten copies of four people's values are no more news than the four: the interval does not shrink."""
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=(4, 1))
-    few = resampled_means(values, np.arange(4), 0)
-    many = resampled_means(np.repeat(values, 10, 0), np.repeat(np.arange(4), 10), 0)
-    assert np.allclose(few, many)
-    wide = resampled_means(rng.normal(size=(400, 1)), np.arange(400), 0)
-    assert wide.std() == pytest.approx(1 / 20, rel=0.2), "the standard error of a mean of 400"
