@@ -1,4 +1,4 @@
-"""What judging costs beside the networks that are judged: python benchmarks/evaluate.py [--pairs 1000] [--device cpu]
+"""What metrics cost beside the networks that are measured: python benchmarks/evaluate.py [--pairs 1000] [--device cpu]
 
 Ratios to the time of the task's own network on the same pictures, measured in turns in one run; below 1 the metrics are
 the cheaper part. The networks' features of the true pictures are not counted: all methods share them. On a CPU it is
