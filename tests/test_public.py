@@ -15,7 +15,6 @@ from .conftest import ROOT
 
 PLUGINS = ROOT / "plugins"
 LATER = {
-    "evaluation",
     "runtime",
     "weights",
 }
