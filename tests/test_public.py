@@ -15,7 +15,6 @@ from .conftest import ROOT
 
 PLUGINS = ROOT / "plugins"
 LATER = {
-    "evaluation",
     "runtime",
     "weights",
 }
@@ -25,7 +24,7 @@ LATER = {
 def test_public_names():
     assert deformcli.__all__ == [
         "__version__", "batch", "data", "errors", "evaluation", "faces", "hookimpl", "images", "losses", "metrics",
-        "models", "options", "recipes", "registry", "runs", "runtime", "training", "warp", "weights",
+        "models", "options", "pages", "recipes", "registry", "runs", "runtime", "training", "warp", "weights",
     ]  # fmt: skip
     assert all(getattr(deformcli, name) for name in deformcli.__all__)
 
