@@ -145,7 +145,6 @@ def _perceptual(selection: Selection, names: Sequence[str], spec: str) -> None:
     name = _known(spec, PERCEPTUAL, "--perceptual")
     network = load_frozen(PERCEPTUAL[name](), selection.file(spec)).to(selection.device)
     true_features = lru_cache(1)(network)  # the methods are measured one after another against the same pictures
-
     features = lru_cache(1)(network)  # for both metrics
 
     def metric(distance: Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor]) -> BatchMetric:
