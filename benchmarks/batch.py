@@ -18,7 +18,7 @@ import torch
 from deform_frontalize.frontalizer import Frontalizer
 from deform_inpaint.inpainter import Inpainter
 from deformcli.batch import Function, run
-from deformcli.faces.crop import crop
+from deformcli.faces.crops import crop
 from deformcli.images import Picture, mask_known, read_image, to_tensor, to_uint8, write_image
 from deformcli.options import BatchOptions
 from deformcli.runtime.device import choose_device

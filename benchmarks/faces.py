@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from deformcli.data import rendered, turning
-from deformcli.faces.crop import SIZE, Square, square_around
+from deformcli.faces.crops import SIZE, Square, square_around
 from deformcli.faces.detect import SMALLEST, SURE, Face, Mtcnn, YuNet
 
 ANGLES = (15, 30, 45, 60, 75, 90)

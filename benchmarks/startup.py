@@ -38,7 +38,7 @@ NETWORK = """
 import time, torch, torchvision, cv2
 from pathlib import Path
 from deformcli.faces.detect import Mtcnn
-from deformcli.faces.crop import crop, square_around
+from deformcli.faces.crops import crop, square_around
 from deform_frontalize.frontalizer import Frontalizer
 from deformcli.images import read_image, to_tensor
 rgb = read_image({photo!r}).rgb

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,10 @@ class Inline:
         @app.command()
         def greet(name: str) -> None:
             typer.echo(f"hello {name}")
+
+    @deformcli.hookimpl
+    def register_functions(self):
+        return {"inline_function": "math:dist"}
 
     @deformcli.hookimpl
     def register_recipes(self):
@@ -74,6 +79,7 @@ def test_register_commands(inline):
 
 
 def test_register_names(inline):
+    assert deformcli.inline_function is math.dist
     assert registry.recipes()["inline-recipe"] == "collections:OrderedDict"
     assert registry.choose("data set", "inline-data", registry.datasets()) is Path
     assert registry.metrics()["inline-metric"] == "math:dist"

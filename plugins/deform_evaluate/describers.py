@@ -21,9 +21,7 @@ from torch import Tensor
 
 from deformcli.errors import WeightsError, one_line
 from deformcli.evaluation.measure import TARGET, Describer, content_hashes
-from deformcli.faces.align import crop_points
-from deformcli.faces.detect import FacePoints
-from deformcli.faces.identify import Identifier
+from deformcli.faces import FacePoints, Identifier, crop_points
 from deformcli.models.embedders import CompactVGG19Features, VGG16Features
 from deformcli.recipes import Predictor
 from deformcli.runtime.storage import cache_dir, write_atomic

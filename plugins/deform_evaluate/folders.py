@@ -10,8 +10,7 @@ from torch import Tensor
 
 from deformcli.data.loading import Batch
 from deformcli.errors import NothingToDoError, UsageError
-from deformcli.images import read_image, to_tensor
-from deformcli.images.formats import READABLE
+from deformcli.images import READABLE, read_image, to_tensor
 from deformcli.metrics.pixel import WINDOW
 
 BATCH = 16

@@ -17,7 +17,7 @@ from deformcli.data.loading import Batch
 from deformcli.errors import DeformError, UsageError, WeightsError
 from deformcli.evaluation.gap import gap_auc
 from deformcli.evaluation.measure import TARGET, Describer, Judge, Measurements
-from deformcli.faces.identify import NETWORKS
+from deformcli.faces import NETWORKS
 from deformcli.metrics.fidelity import frechet_distance, inception_score, kernel_distance
 from deformcli.metrics.perceptual import perceptual_distance
 from deformcli.metrics.recognition import identity_cosine, rank1

@@ -15,6 +15,11 @@ def register_commands(app: typer.Typer) -> None:
 
 
 @deformcli.hookimpl
+def register_functions() -> Mapping[str, str]:
+    return {"frontalize": "deform_frontalize.function:frontalize"}
+
+
+@deformcli.hookimpl
 def register_recipes() -> Mapping[str, str]:
     return {"frontalize": "deform_frontalize.recipe:FrontalizeRecipe"}
 
@@ -22,7 +27,7 @@ def register_recipes() -> Mapping[str, str]:
 @deformcli.hookimpl
 def doctor() -> Sequence[tuple[str, bool, str]]:
     try:
-        from deformcli.faces.detect import Mtcnn
+        from deformcli.faces import Mtcnn
 
         Mtcnn()
     except Exception as error:  # whatever is wrong with the detector's package

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import numpy as np
+
 from deformcli.errors import NothingToDoError, UsageError
-from deformcli.faces.detect import FRONTAL, Face
+from deformcli.faces import FRONTAL, Detector, Face, Square, square_around
 
 from .options import FaceOptions, ViewOptions
 
@@ -48,6 +50,15 @@ def choose(found: Sequence[Face], which: str, *, paste: bool) -> list[Face]:
     if not near:
         raise NothingToDoError("the face is turned too far to be pasted back", "leave out --paste")
     return [face for face in near if abs(face.yaw or 0) >= FRONTAL]
+
+
+def squares(
+    rgb: np.ndarray, options: FaceOptions, detector: Detector | None, *, paste: bool
+) -> Sequence[Square | None]:
+    """What shows the chosen faces of a picture (H, W, 3) uint8, None being the whole picture; raises as `choose`."""
+    if detector is None:
+        return [square_around(face_at(options.box)) if options.box else None]
+    return [square_around(face) for face in choose(detector.find(rgb), options.face, paste=paste)]
 
 
 def face_at(box: str) -> Face:

@@ -17,7 +17,7 @@ def frontalize(
     from deformcli.batch import check_writable, run
 
     from .choice import check
-    from .task import Frontalize
+    from .job import Frontalize
 
     check(faces, view, files.output)
     if view.show_warp is not None:

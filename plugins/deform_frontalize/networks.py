@@ -13,8 +13,7 @@ from deformcli.models.gated import GatedUNet
 from deformcli.models.residual_unet import ResidualUNet
 from deformcli.models.resolution import run_folded, run_smooth
 from deformcli.models.unet import UNet
-from deformcli.warp import SAMPLERS, mesh_grid
-from deformcli.warp.fill import pyramid_fill
+from deformcli.warp import SAMPLERS, mesh_grid, pyramid_fill
 
 LIGHT = 8  # pixels over which light changes
 

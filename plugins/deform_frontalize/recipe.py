@@ -15,7 +15,7 @@ from deformcli.data.loading import Batch
 from deformcli.data.pairs import FacePairs
 from deformcli.data.sources import Pairs, Source
 from deformcli.errors import UsageError
-from deformcli.faces.align import face_view
+from deformcli.faces import face_view
 from deformcli.models.discriminators import FacePatchDiscriminator
 from deformcli.models.embedders import MobileFaceNet
 from deformcli.recipes import (

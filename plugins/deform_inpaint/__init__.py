@@ -15,5 +15,10 @@ def register_commands(app: typer.Typer) -> None:
 
 
 @deformcli.hookimpl
+def register_functions() -> Mapping[str, str]:
+    return {"inpaint": "deform_inpaint.function:inpaint"}
+
+
+@deformcli.hookimpl
 def register_recipes() -> Mapping[str, str]:
     return {"inpaint": "deform_inpaint.recipe:InpaintRecipe"}

@@ -28,8 +28,8 @@ def inpaint(
     """Fill what a mask hides; every pixel outside the mask stays as it is."""
     from deformcli.batch import run
 
+    from .job import Inpaint
     from .masks import check
-    from .task import Inpaint
 
     check(masks)
     run(files, Inpaint(network, masks, tile, files.max_pixels))

@@ -7,8 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from deformcli.images import Picture
+from deformcli.options import NetworkOptions
+from deformcli.runtime.device import choose_device
+from deformcli.weights import resolve_weights
 from deformcli.weights.networks import build_generator
 
+from .masks import blend
 from .networks import Generator, GeneratorConfig
 from .noise import calm
 from .scales import halved, paste, thick_cores
@@ -27,6 +32,18 @@ class Inpainter:
     def from_weights(cls, path: Path, device: torch.device) -> Inpainter:
         """Build the network a weights file describes. Raises WeightsError if it is not one of this task."""
         return cls(build_generator(Generator, GeneratorConfig, path, "inpaint"), device)
+
+    @classmethod
+    def load(cls, options: NetworkOptions) -> Inpainter:
+        """The network that a user chose. Raises WeightsError if it is not to be had."""
+        path = resolve_weights(options.weights or "inpaint-128", task="inpaint", offline=options.offline)
+        return cls.from_weights(path, choose_device(options.device))
+
+    def fill(self, picture: Picture, weights: np.ndarray, *, tile: int | None = None) -> Picture:
+        """The picture, its pixels replaced as far as `weights` (H, W) uint8 say: 0 = not at all, 255 = wholly."""
+        filled = self(picture.rgb, weights == 0, tile=tile)
+        blend(filled, picture.rgb, weights)
+        return picture.replaced(filled)
 
     def __call__(self, pixels: np.ndarray, known: np.ndarray, *, tile: int | None = None) -> np.ndarray:
         """The picture (H, W, 3) uint8 or uint16, filled where `known` (H, W) bool is False, elsewhere bit for bit.

@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 
 from deformcli.errors import NothingToDoError, UsageError
-from deformcli.images import Picture, mask_weights, read_image, to_depth
-from deformcli.images.formats import MAX_PIXELS, READABLE
+from deformcli.images import MAX_PIXELS, READABLE, Picture, mask_weights, read_image, to_depth
 
 from .options import MaskOptions
 
@@ -38,7 +37,11 @@ def fill_weights(picture: Picture, source: Path, options: MaskOptions, *, max_pi
         UsageError: no mask or no single one, unreadable, of another size, or nothing is left to fill from.
         NothingToDoError: nothing is to be filled.
     """
-    weights, name = _weights(picture, source, options, max_pixels)
+    return finished(*_weights(picture, source, options, max_pixels), options)
+
+
+def finished(weights: np.ndarray, name: str, options: MaskOptions) -> np.ndarray:
+    """A mask's weights (H, W) uint8, turned round and grown as the options say; raises as `fill_weights`."""
     if options.invert_mask:
         weights = 255 - weights
     if options.mask_dilate:
@@ -71,7 +74,7 @@ def _weights(picture: Picture, source: Path, options: MaskOptions, max_pixels: i
     if kind == "box":
         return _filled_box(picture.size, _box(value)), f"the box {value} in {source}"
     path = mask_of(source, Path(options.mask), options.mask_suffix)
-    return _from_file(path, picture.size, options.mask_fit == "resize", max_pixels), f"the mask {path}"
+    return fitted(read_image(path, max_pixels=max_pixels), f"the mask {path}", picture, options), f"the mask {path}"
 
 
 def mask_of(source: Path, masks: Path, suffix: str = "") -> Path:
@@ -96,15 +99,15 @@ def mask_of(source: Path, masks: Path, suffix: str = "") -> Path:
     raise UsageError(f"no mask called {stem} in {masks}", "name one mask like each picture, or see --mask-suffix")
 
 
-def _from_file(path: Path, size: tuple[int, int], resize: bool, max_pixels: int) -> np.ndarray:
-    mask = read_image(path, max_pixels=max_pixels)
-    weights = mask_weights(mask)
+def fitted(mask: Picture, name: str, picture: Picture, options: MaskOptions) -> np.ndarray:
+    """How white a mask is, at the size of the picture: (H, W) uint8. Raises UsageError if it is of another."""
+    weights, size = mask_weights(mask), picture.size
     if mask.size == size:
         return weights
-    if not resize:
+    if options.mask_fit != "resize":
         have, want = (f"{width} x {height}" for width, height in (mask.size, size))
         remedy = "give a mask of the picture's size, or --mask-fit resize"
-        raise UsageError(f"the mask {path} is {have}, the picture is {want}", remedy)
+        raise UsageError(f"{name} is {have}, the picture is {want}", remedy)
     smaller = mask.size[0] > size[0] and mask.size[1] > size[1]
     return cv2.resize(weights, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
 

@@ -66,7 +66,7 @@ def train(
             return
         from .progress import progress
 
-        with progress(trainer, bar=not process.no_progress) as report:
+        with progress(trainer, not process.no_progress) as report:
             trainer.run(report, {"data": data}, process.tensorboard)
         if processes.leading:
             has_command = task in context.parent.command.commands

@@ -24,6 +24,14 @@ def register_commands(app: typer.Typer) -> None:
 
 
 @hookspec
+def register_functions() -> Mapping[str, str]:  # type: ignore[empty-body]
+    """Functions for Python programs: name -> "module:function", which `deformcli.NAME` is.
+
+    They take and give Pillow images or numpy arrays, see `deformcli.images.from_image` and `to_image`.
+    """
+
+
+@hookspec
 def register_recipes() -> Mapping[str, str]:  # type: ignore[empty-body]
     """Recipes for `deform train` and `deform evaluate`: name -> "module:Class", a `deformcli.recipes.Recipe`."""
 

@@ -159,6 +159,11 @@ def plugins() -> Registry:
     return load_plugins()
 
 
+def functions() -> dict[str, str]:
+    """Every function's name -> "module:function"; `deformcli.NAME` is that function."""
+    return plugins().merged("register_functions")
+
+
 def recipes() -> dict[str, str]:
     """Every recipe's name -> "module:Class"."""
     return plugins().merged("register_recipes")

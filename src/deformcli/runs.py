@@ -16,6 +16,9 @@ LOG, TABLE = "log.jsonl", "log.csv"  # a line for every step that was noted; the
 SAMPLES = "samples"  # sheets of pictures
 NUMBERED = "checkpoint-[0-9]*.safetensors"  # older checkpoints
 
+NO_ROOM = "free some space or choose another --out; --resume auto goes on from the last whole checkpoint"
+"""What to do where a run cannot write."""
+
 Line = dict[str, Any]
 
 

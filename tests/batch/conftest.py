@@ -1,4 +1,4 @@
-"""Tasks that need no network, and folders of small pictures."""
+"""Jobs that need no network, and folders of small pictures."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deformcli.batch import Task, Work, run
+from deformcli.batch import Done, Job, Work, run
 from deformcli.options import BatchOptions
 
 
 @dataclass
-class Negative(Task):
+class Negative(Job):
     """Inverts pictures; what `results` says of a file name is its result instead, or raised."""
 
     results: dict[str, object] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Negative(Task):
             return result(work)
         if isinstance(result, BaseException):
             raise result
-        return work.picture.replaced(255 - work.picture.rgb)
+        return Done.with_picture(work.picture.replaced(255 - work.picture.rgb))
 
 
 @pytest.fixture
@@ -57,10 +57,10 @@ def folder(tmp_path, monkeypatch) -> Callable[..., Path]:
 
 @pytest.fixture
 def batch() -> Callable[..., object]:
-    """`batch(task, exists="rename")` runs `in` -> `out`."""
+    """`batch(job, exists="rename")` runs `in` -> `out`."""
 
-    def make(task: Task, inputs: Sequence[str] = ("in",), output: str = "out", **options: object):
-        return run(BatchOptions(inputs=list(inputs), output=output, **options), task)
+    def make(job: Job, inputs: Sequence[str] = ("in",), output: str = "out", **options: object):
+        return run(BatchOptions(inputs=list(inputs), output=output, **options), job)
 
     return make
 

@@ -27,10 +27,10 @@ NEGATIVE = """
         run(files, make(fault))
 
     def make(fault):
-        from deformcli.batch import Task
+        from deformcli.batch import Done, Job
         from deformcli.errors import DeformError, WeightsError
 
-        class Negative(Task):
+        class Negative(Job):
             driver = os.getpid()
 
             def load(self):
@@ -48,7 +48,7 @@ NEGATIVE = """
                     time.sleep(0.3)
                     if any("03" in work.item.source.name for work in works):
                         os.kill(self.driver, signal.SIGINT)
-                return [work.picture.replaced(255 - work.picture.rgb) for work in works]
+                return [Done.with_picture(work.picture.replaced(255 - work.picture.rgb)) for work in works]
 
         return Negative()
 """

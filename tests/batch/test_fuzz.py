@@ -24,8 +24,8 @@ NEGATIVE = """
 
     @options.spread
     def negative(files: options.BatchOptions):
-        from deformcli.batch import Function, run
-        run(files, Function(lambda pictures: [one.replaced(one.rgb.max() - one.rgb) for one in pictures]))
+        from deformcli.batch import FunctionJob, run
+        run(files, FunctionJob(lambda pictures: [one.replaced(one.rgb.max() - one.rgb) for one in pictures]))
 """
 
 

@@ -29,12 +29,12 @@ NEGATIVE = """
 
     @options.spread
     def negative(files: options.BatchOptions, wait: float = 0):
-        from deformcli.batch import Function, run
+        from deformcli.batch import FunctionJob, run
 
         def inverted(pictures):
             time.sleep(wait)
             return [one.replaced(one.rgb.max() - one.rgb) for one in pictures]
-        run(files, Function(inverted))
+        run(files, FunctionJob(inverted))
 """
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 PNG, JPEG = io.BytesIO(), io.BytesIO()

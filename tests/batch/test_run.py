@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deformcli.batch import Function, Output, pipeline
+from deformcli.batch import Done, FunctionJob, Output, Skipped, pipeline
 from deformcli.errors import DeformError, NothingToDoError, PartialError, UsageError
 
 NAMES = ["a.png", "b.png", "c.png"]
@@ -161,7 +161,7 @@ def test_large_pictures_do_not_wait_for_the_disk_in_numbers(folder, batch, negat
 
     def count(work):
         waiting.append(work.item.number - len(list(Path("out").glob("*.png"))))
-        return work.picture.replaced(255 - work.picture.rgb)
+        return Done.with_picture(work.picture.replaced(255 - work.picture.rgb))
 
     monkeypatch.setattr(pipeline, "encode_image", slow)
     monkeypatch.setattr(pipeline, "AHEAD_PIXELS", 6 * 4)
@@ -171,15 +171,15 @@ def test_large_pictures_do_not_wait_for_the_disk_in_numbers(folder, batch, negat
 
 def test_a_function_is_enough(folder, batch):
     folder(*NAMES)
-    batch(Function(lambda pictures: [one.replaced(255 - one.rgb) for one in pictures]))
+    batch(FunctionJob(lambda pictures: [one.replaced(255 - one.rgb) for one in pictures]))
     assert np.array_equal(pixels("out/a.png"), 255 - pixels("in/a.png"))
     with pytest.raises(DeformError, match="3 of 3 failed"):
-        batch(Function(lambda pictures: []), output="other")
+        batch(FunctionJob(lambda pictures: []), output="other")
 
 
 def test_unchanged_picture_is_copied(folder, batch, negative):
     folder("a.jpg")
-    unchanged = negative({"a.jpg": lambda work: work.picture})
+    unchanged = negative({"a.jpg": lambda work: Done.with_picture(work.picture)})
     batch(unchanged)
     assert Path("out/a.jpg").read_bytes() == Path("in/a.jpg").read_bytes()
     batch(unchanged, format="png")
@@ -188,12 +188,12 @@ def test_unchanged_picture_is_copied(folder, batch, negative):
 
 def two(work):
     inverse = work.picture.replaced(255 - work.picture.rgb)
-    return [Output(work.picture), Output(inverse, work.beside("-2")), Output(inverse, Path("more/x.png"))]
+    return Done([Output(work.picture), Output(inverse, work.beside("-2")), Output(inverse, Path("more/x.png"))])
 
 
 def test_several_outputs_and_none(folder, batch, negative, capsys):
     folder(*NAMES)
-    batch(negative({"a.png": two, "b.png": lambda work: "no face"}), report="r.jsonl")
+    batch(negative({"a.png": two, "b.png": lambda work: Skipped("no face")}), report="r.jsonl")
     assert files() == ["a-2.png", "a.png", "c.png"] and files("more") == ["x.png"]
     items, _ = records()
     assert set(items[0]["outputs"]) == {"out/a.png", "out/a-2.png", "more/x.png"}
@@ -310,7 +310,7 @@ def test_interrupt_finishes_what_is_in_hand(folder, batch, negative, capsys, kin
 
     def interrupted(work):
         os.kill(os.getpid(), kind)
-        return work.picture
+        return Done.with_picture(work.picture)
 
     before = signal.getsignal(kind)
     with pytest.raises(KeyboardInterrupt):
@@ -329,7 +329,7 @@ def test_second_interrupt_ends_at_once_and_leaves_no_parts(folder, batch, negati
     def twice(work):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
-        return work.picture
+        return Done.with_picture(work.picture)
 
     with pytest.raises(KeyboardInterrupt):
         batch(negative({"b.png": twice}), batch_size=1, report="r.jsonl")
@@ -343,7 +343,7 @@ def test_what_goes_wrong_in_the_middle_is_the_items_alone(folder, batch, negativ
     def vanish(work):
         Path("in/d.png").unlink()
         Path("out/c.png").mkdir(parents=True)  # nothing can be renamed to it
-        return work.picture
+        return Done.with_picture(work.picture)
 
     with pytest.raises(PartialError, match="2 of 4 failed, 2 done"):
         batch(negative({"a.png": vanish}), batch_size=1, jobs=1, report="r.jsonl")

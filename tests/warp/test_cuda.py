@@ -1,6 +1,5 @@
-"""The CUDA implementation: compiled here for real and, with a GPU, run; `test_cuda_emulated.py` runs it without one."""
+"""The CUDA implementation on a GPU, and what it does without one; `test_cuda_emulated.py` emulates its kernels."""
 
-import ctypes
 import os
 import subprocess
 import sys
@@ -10,85 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from deformcli.warp import cuda, forward, forward_warp, reference
+from deformcli.warp import cuda, forward, forward_warp, nvrtc, reference
 from deformcli.warp.fill import nearest_known
 
-CAPABILITIES = (75, 80, 90, 120)
-WARPS = ("reach", "forward", "splat_fixed", "normalise_fixed", "gather")
-KERNELS = [*(f"{name}_{t}" for name in WARPS for t in ("f32", "f64")), "nearest_rows_u8", "nearest_columns_u8"]
-
-try:
-    NO_NVRTC = "" if cuda.nvrtc_version() else "NVRTC has no version"
-except OSError as error:
-    NO_NVRTC = str(error)
 GPU, NO_GPU = cuda.available()
-needs_nvrtc = pytest.mark.skipif(bool(NO_NVRTC), reason=NO_NVRTC)
 needs_gpu = pytest.mark.skipif(not GPU, reason=NO_GPU)
-
-
-# What NVRTC makes of the source.
-
-
-@needs_nvrtc
-@pytest.mark.parametrize("capability", CAPABILITIES)
-def test_compiles_without_spills(capability):
-    binary, log = cuda.compile_source(cuda.SOURCE.read_bytes(), capability, "--ptxas-options=-v")
-    assert binary.startswith(b"\x7fELF")
-    for kernel in KERNELS:
-        assert f".text.{kernel}\0".encode() in binary
-        assert kernel in log
-    unspilled = "0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads"
-    assert log.count("bytes spill stores") == log.count(unspilled) == len(KERNELS)
-
-
-@needs_nvrtc
-@pytest.mark.parametrize(("capability", "whole"), [(85, False), (99, True)])  # PTX for 8.0 and 9.0
-def test_hopper_adds_whole_cells(capability, whole):
-    ptx, _ = cuda.compile_source(cuda.SOURCE.read_bytes(), capability)
-    assert (b"red.global.add.v4.f32" in ptx) == whole
-
-
-@needs_nvrtc
-@pytest.mark.parametrize(("suffix", "real"), [("f32", ctypes.c_float), ("f64", ctypes.c_double)])
-@pytest.mark.parametrize(("kernel", "tensors"), [("forward", 6), ("gather", 8)])
-def test_arguments_have_the_compilers_size(kernel, tensors, suffix, real):
-    ptx, _ = cuda.compile_source(cuda.SOURCE.read_bytes(), 85)
-    size = ctypes.sizeof(cuda._struct(real, tensors))
-    assert f".param .align 8 .b8 {kernel}_{suffix}_param_0[{size}]".encode() in ptx
-
-
-@needs_nvrtc
-def test_a_device_newer_than_nvrtc_gets_ptx():
-    ptx, _ = cuda.compile_source(cuda.SOURCE.read_bytes(), 9999)
-    assert b".visible .entry forward_f32" in ptx
-
-
-@needs_nvrtc
-def test_a_broken_source_says_why():
-    with pytest.raises(RuntimeError, match=r"(?s)NVRTC could not compile forward_warp.cu: .*nonsense"):
-        cuda.compile_source(b"nonsense", 90)
-
-
-# The cache.
-
-
-@needs_nvrtc
-def test_compiled_once(tmp_path, monkeypatch):
-    monkeypatch.setenv("DEFORM_CACHE_DIR", str(tmp_path))
-    first = cuda.compiled(80)
-    assert [path.read_bytes() for path in (tmp_path / "kernels").iterdir()] == [first]
-    monkeypatch.setattr(cuda, "compile_source", lambda *arguments: pytest.fail("compiled again"))
-    assert cuda.compiled(80) == first
-    with pytest.raises(pytest.fail.Exception):
-        cuda.compiled(90)
-
-
-@needs_nvrtc
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
-    (tmp_path / "kernels").touch()  # a file where the folder should be
-    monkeypatch.setenv("DEFORM_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(cuda, "compile_source", lambda *arguments: (b"binary", ""))
-    assert cuda.compiled(80) == b"binary"
 
 
 # What it does without what it needs.
@@ -100,11 +25,11 @@ def test_without_a_device_it_says_so(monkeypatch):
 
 
 def test_without_nvrtc_one_warning_and_the_reference(monkeypatch):
-    monkeypatch.setattr(cuda, "_nvrtc_files", lambda: [Path("/nowhere/libnvrtc.so")])
+    monkeypatch.setattr(nvrtc, "_library_files", lambda: [Path("/nowhere/libnvrtc.so")])
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 7)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    cuda._nvrtc.cache_clear()
+    nvrtc._library.cache_clear()
     forward.best_implementation.cache_clear()
     try:
         with pytest.warns(UserWarning, match="without its CUDA kernels, slower: NVRTC is missing"):
@@ -113,7 +38,7 @@ def test_without_nvrtc_one_warning_and_the_reference(monkeypatch):
             warnings.simplefilter("error")
             assert forward.best_implementation("cuda") is reference
     finally:
-        cuda._nvrtc.cache_clear()
+        nvrtc._library.cache_clear()
         forward.best_implementation.cache_clear()
 
 
@@ -160,7 +85,7 @@ def test_nearest_known_on_the_device():
 
 
 @needs_gpu
-def test_a_picture_of_more_bands_than_are_kept(make_flow):
+def test_a_large_picture(make_flow):
     image, flow = torch.randn(1, 3, 8192, 1024), make_flow("smooth", 1, 8192, 1024, torch.float32)
     for _ in range(5):
         outputs = forward_warp(image.cuda(), flow.cuda(), eps=0.1, impl="cuda")

@@ -20,9 +20,9 @@ def swirl(
     files: options.BatchOptions, turns: Annotated[float, typer.Option(help="Turns at the centre.")] = 0.5
 ) -> None:
     """Twist pictures around their centre."""
-    from deformcli.batch import Function, run
+    from deformcli.batch import FunctionJob, run
 
-    run(files, Function(partial(swirled, turns=turns)))
+    run(files, FunctionJob(partial(swirled, turns=turns)))
 
 
 def swirled(pictures, turns):

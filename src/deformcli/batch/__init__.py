@@ -1,8 +1,23 @@
 """Many pictures through one function: every output is planned before any work, and a report says how each fared."""
 
-from .job import Function, Output, Result, Task, Work
+from .job import Done, FunctionJob, Job, Output, Refused, Result, Skipped, Work
 from .plan import Item, check_writable, plan
 from .report import Outcome, Report
 from .run import run
 
-__all__ = ["Function", "Item", "Outcome", "Output", "Report", "Result", "Task", "Work", "check_writable", "plan", "run"]
+__all__ = [
+    "Done",
+    "FunctionJob",
+    "Item",
+    "Job",
+    "Outcome",
+    "Output",
+    "Refused",
+    "Report",
+    "Result",
+    "Skipped",
+    "Work",
+    "check_writable",
+    "plan",
+    "run",
+]

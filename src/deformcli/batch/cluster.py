@@ -1,4 +1,4 @@
-"""The work on a Ray cluster: the plan as a Ray Data job, with one loaded task in every worker."""
+"""The work on a Ray cluster: the plan as a data set of Ray, with one loaded job in every worker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 from deformcli.errors import DeformError, UsageError, one_line
 from deformcli.options import BatchOptions
 
-from .job import Task
+from .job import Job
 from .pipeline import work_through
 from .plan import STDIO, Item
 from .report import Outcome, failure
@@ -28,7 +28,7 @@ NOT_LOADED = -1
 
 def work_on_cluster(
     items: Sequence[Item],
-    task: Task,
+    job: Job,
     options: BatchOptions,
     planned: frozenset[Path],
     stopped: Callable[[], bool] = lambda: False,
@@ -40,14 +40,14 @@ def work_on_cluster(
 
     Raises:
         UsageError: Ray is not installed, or stdin or stdout take part.
-        DeformError: the cluster cannot be reached, or a worker cannot load the task.
+        DeformError: the cluster cannot be reached, or a worker cannot load the job.
     """
     if any(STDIO in (item.source, item.target) for item in items):
         raise UsageError("a cluster has no stdin and no stdout", "use files, or --executor local")
     with redirect_stdout(sys.stderr):  # Ray tells stdout when a worker dies; stdout is for the report
         ray = _connect(options.address)
         try:
-            yield from _job(ray, items, task, options, planned, stopped)
+            yield from _on_workers(ray, items, job, options, planned, stopped)
         except ray.exceptions.RayError as error:
             cause = str(error).strip().splitlines()[-1:] or [one_line(error)]
             raise DeformError(f"the Ray cluster failed: {cause[0]}", "see its logs, or use --executor local") from error
@@ -55,10 +55,10 @@ def work_on_cluster(
             ray.shutdown()
 
 
-def _job(
+def _on_workers(
     ray: Any,
     items: Sequence[Item],
-    task: Task,
+    job: Job,
     options: BatchOptions,
     planned: frozenset[Path],
     stopped: Callable[[], bool],
@@ -68,14 +68,14 @@ def _job(
     workers = max(1, min(int(total.get(kind.upper(), 1)), len(items)))
     parts = min(len(items), max(4 * workers, math.ceil(len(items) / (4 * options.batch_size))))
     flag = ray.remote(num_cpus=0)(_Flag).remote()
-    job = ray.data.range(len(items), override_num_blocks=parts).map_batches(
+    results = ray.data.range(len(items), override_num_blocks=parts).map_batches(
         _Worker,
-        fn_constructor_args=(list(items), task, options, planned, str(Path.cwd()), flag),
+        fn_constructor_args=(list(items), job, options, planned, str(Path.cwd()), flag),
         batch_size=None,  # a call gets a part
         compute=ray.data.ActorPoolStrategy(size=workers),
         **{f"num_{kind}s": 1},
     )
-    for row in job.iter_rows():
+    for row in results.iter_rows():
         new = Outcome(**json.loads(row["outcome"]))
         if new.number == NOT_LOADED:
             raise new.deform_error()
@@ -102,17 +102,17 @@ class _Worker:
     def __init__(
         self,
         items: Sequence[Item],
-        task: Task,
+        job: Job,
         options: BatchOptions,
         planned: frozenset[Path],
         folder: str,
         flag: Any,
     ) -> None:
         os.chdir(folder)
-        self.items, self.task, self.options, self.planned, self.flag = items, task, options, planned, flag
+        self.items, self.job, self.options, self.planned, self.flag = items, job, options, planned, flag
         self.refused: Outcome | None = None
         try:
-            task.load()
+            job.load()
         except DeformError as error:  # raised here, Ray would try again and tell of it in many words
             self.refused = replace(failure(items[0], error), number=NOT_LOADED)
 
@@ -127,7 +127,7 @@ class _Worker:
 
         ended = Event()
         for new in work_through(
-            some, self.task, self.options, self.planned, lambda: ended.is_set() or ray.get(self.flag.is_up.remote())
+            some, self.job, self.options, self.planned, lambda: ended.is_set() or ray.get(self.flag.is_up.remote())
         ):
             if new.status == "failed" and self.options.on_error == "stop":
                 ended.set()

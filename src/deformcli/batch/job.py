@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deformcli.errors import DeformError, UsageError, one_line
+from deformcli.errors import DeformError, UsageError
 
 from .plan import STDIO, Item
 
@@ -22,7 +22,7 @@ class Work:
     item: Item
     picture: Picture
     found: Any = None
-    """What the task's `prepare` made."""
+    """What the job's `prepare` made."""
     seconds: float = 0.0
 
     @property
@@ -49,14 +49,39 @@ class Output:
     path: Path | None = None
 
 
-Result = "Picture | Sequence[Output] | str | DeformError"
-"""What becomes of one picture: its target, several files, nothing (and why: the item is skipped), or a refusal.
+@dataclass(frozen=True)
+class Done:
+    """A picture became files.
 
-The very picture that was read, not a copy, means "unchanged": its file is copied where the formats allow.
-"""
+    The very picture that was read, not a copy, means "unchanged": its file is copied where the formats allow.
+    """
+
+    outputs: Sequence[Output]
+
+    @classmethod
+    def with_picture(cls, picture: Picture) -> Done:
+        """The picture becomes one file, the item's target."""
+        return cls([Output(picture)])
 
 
-class Task:
+@dataclass(frozen=True)
+class Skipped:
+    """Nothing becomes of a picture, and that is well."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Nothing becomes of a picture, and that is a failure."""
+
+    error: DeformError
+
+
+Result = Done | Skipped | Refused
+
+
+class Job:
     """A function from a batch of pictures to their results, with what it needs around it.
 
     Subclass it as a dataclass of what the user chose: it is pickled, before `load`, to other machines. The module is
@@ -79,8 +104,8 @@ class Task:
     def prepare(self, source: Path, picture: Picture) -> Any:
         """What belongs to one picture, such as its mask; called by the threads that read. A DeformError refuses it."""
 
-    def __call__(self, works: Sequence[Work]) -> Sequence[Any]:
-        """One `Result` for each, in their order.
+    def __call__(self, works: Sequence[Work]) -> Sequence[Result]:
+        """One result for each, in their order.
 
         What it raises makes deform try again: with half of the pictures if memory ran out, else with each alone.
         """
@@ -88,17 +113,10 @@ class Task:
 
 
 @dataclass
-class Function(Task):
-    """The task that is a mere function from pictures of one size to as many pictures."""
+class FunctionJob(Job):
+    """The job that is a mere function from pictures of one size to as many pictures."""
 
     function: Callable[[Sequence[Picture]], Sequence[Picture]]
 
-    def __call__(self, works: Sequence[Work]) -> Sequence[Picture]:
-        return self.function([work.picture for work in works])
-
-
-def refusal(error: BaseException) -> DeformError:
-    """The error as one that has a remedy and an exit code."""
-    if isinstance(error, DeformError):
-        return error
-    return DeformError(f"unexpected {one_line(error)}", "run it again with DEFORM_DEBUG=1 to see where")
+    def __call__(self, works: Sequence[Work]) -> Sequence[Result]:
+        return [Done.with_picture(picture) for picture in self.function([work.picture for work in works])]

@@ -17,13 +17,14 @@ from pathlib import Path
 
 import typer
 
-from deformcli.errors import DeformError, UsageError, debugging
+from deformcli.errors import DeformError, UsageError, debugging, one_line
 from deformcli.images import Picture, decode_image, encode_image, pillow_limits, read_image
 from deformcli.images.formats import WRITABLE
 from deformcli.options import BatchOptions
-from deformcli.runtime.storage import write_atomic
+from deformcli.runtime.memory import free_memory, is_out_of_memory
+from deformcli.runtime.storage import write_atomic, writing
 
-from .job import Output, Task, Work, refusal
+from .job import Done, Job, Output, Refused, Result, Skipped, Work
 from .plan import STDIO, Item, free
 from .report import Outcome, failure, outcome
 
@@ -31,35 +32,36 @@ AHEAD_PIXELS = 32_000_000
 """Pictures are read ahead, kept waiting for others of their size, and written behind, up to so many pixels each."""
 BATCH_PIXELS = 16_000_000
 """A batch is full with so many pixels, however few pictures they are."""
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
 
 def work_through(
     items: Sequence[Item],
-    task: Task,
+    job: Job,
     options: BatchOptions,
     planned: frozenset[Path],
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outcome]:
-    """Make every item, and yield its outcome as it ends; a loaded task is called in this thread.
+    """Make every item, and yield its outcome as it ends; a loaded job is called in this thread.
 
     `planned` are the targets that no further output of an item may take. Once `stopped()`, the batch in hand is written
     and nothing further begun.
     """
     jobs = options.jobs or min(4, os.cpu_count() or 1)
     # After a failure that is to stop the run, nothing that was begun together with it should have to be finished.
-    size = options.batch_size if task.together and options.on_error == "continue" else 1
-    model = _Model(task, size)
+    size = options.batch_size if job.together and options.on_error == "continue" else 1
+    model = _Model(job, size)
     writing: deque[Future[Outcome]] = deque()
     with pillow_limits(options.max_pixels), ThreadPoolExecutor(jobs, "deform-io") as pool:
-        read = _read_ahead(items, lambda item: _read(item, task, options), pool, size + jobs, stopped)
-        for entry in _batches(read, model, task.same_size):
+        read = _read_ahead(items, lambda item: _read(item, job, options), pool, size + jobs, stopped)
+        for entry in _batches(read, model, job.same_size):
             if isinstance(entry, Outcome):
                 yield entry
                 continue
             for work, result in zip(entry, model(entry), strict=True):
-                if isinstance(result, DeformError):
-                    yield failure(work.item, result)
+                if isinstance(result, Refused):
+                    yield failure(work.item, result.error)
+                elif isinstance(result, Skipped):
+                    yield outcome(work.item, "skipped", notes=(result.reason,), seconds=round(work.seconds, 3))
                 else:
                     writing.append(pool.submit(_write, work, result, options, planned))
             most = _at_once(len(entry) + jobs, max(work.pixels for work in entry))
@@ -118,14 +120,14 @@ def _batches(entries: Iterable[Work | Outcome], model: _Model, same_size: bool) 
 
 
 class _Model:
-    """The task, called with `most` pictures at once, half as many after every time the memory ran out."""
+    """The job, called with `most` pictures at once, half as many after every time the memory ran out."""
 
-    def __init__(self, task: Task, most: int) -> None:
-        self.task, self.most = task, most
+    def __init__(self, job: Job, most: int) -> None:
+        self.job, self.most = job, most
 
-    def __call__(self, works: Sequence[Work]) -> list[object]:
+    def __call__(self, works: Sequence[Work]) -> list[Result]:
         """A result for each; a failure is that of its own picture alone."""
-        results: list[object] = []
+        results: list[Result] = []
         while len(results) < len(works):
             some = works[len(results) : len(results) + self.most]
             start = time.perf_counter()
@@ -134,51 +136,45 @@ class _Model:
                 work.seconds += (time.perf_counter() - start) / len(some)
         return results
 
-    def _try(self, some: Sequence[Work]) -> Sequence[object]:
+    def _try(self, some: Sequence[Work]) -> Sequence[Result]:
         try:
-            made = self.task(some)
+            made = self.job(some)
             if len(made) != len(some):
-                raise ValueError(f"{type(self.task).__name__} made {len(made)} results of {len(some)} pictures")
+                raise ValueError(f"{type(self.job).__name__} made {len(made)} results of {len(some)} pictures")
             return made
         except Exception as error:
-            short = _out_of_memory(error)
+            short = is_out_of_memory(error)
             if len(some) == 1:
-                return [_no_memory(some[0]) if short else _refusal(error)]
+                return [Refused(_no_memory(some[0]) if short else _refusal(error))]
         if not short:  # whose fault it is shows when each is alone
             return [result for work in some for result in self._try([work])]
         self.most = len(some) // 2
         typer.echo(f"out of memory with {len(some)} pictures at once, going on with {self.most}", err=True)
-        _free_memory()
+        free_memory()
         return []
 
 
-def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or any(text in str(error) for text in OUT_OF_MEMORY)
-
-
 def _no_memory(work: Work) -> DeformError:
-    _free_memory()
+    free_memory()
     size = "{} x {}".format(*work.picture.size)
     return DeformError(f"out of memory with one picture of {size}", "make it smaller, or use another --device")
 
 
-def _free_memory() -> None:
-    if (torch := sys.modules.get("torch")) and torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
 def _refusal(error: Exception) -> DeformError:
+    """The error as one that has a remedy and an exit code."""
     if debugging():
         traceback.print_exception(error)
-    return refusal(error)
+    if isinstance(error, DeformError):
+        return error
+    return DeformError(f"unexpected {one_line(error)}", "run it again with DEFORM_DEBUG=1 to see where")
 
 
-def _read(item: Item, task: Task, options: BatchOptions) -> Work | Outcome:
+def _read(item: Item, job: Job, options: BatchOptions) -> Work | Outcome:
     """Read a picture and what belongs to it."""
     start = time.perf_counter()
     try:
         work = Work(item, _picture(item.source, options))
-        work.found = task.prepare(item.source, work.picture)
+        work.found = job.prepare(item.source, work.picture)
     except Exception as error:
         return failure(item, _refusal(error))
     work.seconds = time.perf_counter() - start
@@ -191,20 +187,17 @@ def _picture(source: Path, options: BatchOptions) -> Picture:
     return read_image(source, max_pixels=options.max_pixels, frame=options.frame)
 
 
-def _write(work: Work, result: object, options: BatchOptions, planned: frozenset[Path]) -> Outcome:
+def _write(work: Work, result: Done, options: BatchOptions, planned: frozenset[Path]) -> Outcome:
     """Write what became of a picture: everything, or nothing of the file that fails."""
     start = time.perf_counter()
     try:
-        if isinstance(result, str):
-            return outcome(work.item, "skipped", notes=(result,), seconds=round(work.seconds, 3))
-        outputs = [Output(result)] if isinstance(result, Picture) else list(result)  # type: ignore[call-overload]
-        written = [_write_output(output, work, options, planned) for output in sorted(outputs, key=_is_target)]
+        files = [_write_output(output, work, options, planned) for output in sorted(result.outputs, key=_is_target)]
     except BrokenPipeError:  # the reader of stdout is gone
         raise
     except Exception as error:
         return failure(work.item, _refusal(error))
     seconds = round(work.seconds + time.perf_counter() - start, 3)
-    return outcome(work.item, "done", outputs=tuple(filter(None, written)), seconds=seconds)
+    return outcome(work.item, "done", outputs=tuple(filter(None, files)), seconds=seconds)
 
 
 def _is_target(output: Output) -> bool:
@@ -225,18 +218,13 @@ def _write_output(output: Output, work: Work, options: BatchOptions, planned: fr
                 return ""
             case _:
                 raise UsageError(f"{path} exists already", "choose another output, or --exists overwrite")
-    try:
+    with writing("stdout" if path == STDIO else path):
         data = _encoded(output.picture, path, work, options)
         if path == STDIO:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
         else:
             write_atomic(path, data)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        name = "stdout" if path == STDIO else path
-        raise DeformError(f"{name} cannot be written: {error.strerror or error}", "choose another place") from error
     return str(path)
 
 
@@ -252,12 +240,12 @@ def _encoded(picture: Picture, path: Path, work: Work, options: BatchOptions) ->
     return encode_image(picture, suffix, quality=options.quality, metadata=options.metadata == "keep")
 
 
-def preview(items: Sequence[Item], task: Task, options: BatchOptions) -> Iterator[Outcome]:
-    """What a dry run says: what would be made, and what the task sees in the pictures if it is asked."""
+def preview(items: Sequence[Item], job: Job, options: BatchOptions) -> Iterator[Outcome]:
+    """What a dry run says: what would be made, and what the job sees in the pictures if it is asked."""
     for item in items:
-        entry = _read(item, task, options) if task.preview else None
+        entry = _read(item, job, options) if job.preview else None
         if isinstance(entry, Outcome):
             yield entry
             continue
         planned = outcome(item, "planned")
-        yield replace(planned, notes=tuple(task.preview(entry))) if task.preview and entry else planned
+        yield replace(planned, notes=tuple(job.preview(entry))) if job.preview and entry else planned

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
-from deformcli.errors import DeformError, NothingToDoError, UsageError
+from deformcli.errors import NothingToDoError, UsageError
 from deformcli.images.formats import READABLE, WRITABLE, picture_format
 from deformcli.options import BatchOptions
+from deformcli.runtime.storage import writing
 
 STDIO = Path("-")
 """The source that is stdin, the target that is stdout."""
@@ -237,9 +238,8 @@ def _check_folder(output: Path) -> None:
 def check_writable(folder: Path) -> None:
     """Raise DeformError unless files can be written into `folder`, or into the parent it will be made in."""
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    try:
-        with tempfile.TemporaryFile(dir=existing):  # permissions alone do not tell of read-only file systems
-            pass
-    except OSError as error:
-        cause = f"the output folder {folder} cannot be written: {error.strerror or error}"
-        raise DeformError(cause, "choose another output with -o") from error
+    with (
+        writing(f"the output folder {folder}", "choose another output with -o"),
+        tempfile.TemporaryFile(dir=existing),  # permissions alone do not tell of read-only file systems
+    ):
+        pass

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,7 +16,8 @@ import typer
 
 from deformcli.errors import DeformError, PartialError, UsageError
 from deformcli.options import BatchOptions
-from deformcli.runtime.progress import bar
+from deformcli.runtime.progress import Advance, bar
+from deformcli.runtime.storage import writing
 
 from .plan import Item, real
 
@@ -64,7 +65,7 @@ class Report:
     total: int
     options: BatchOptions
     lines: TextIO
-    advance: Callable[[], object]
+    advance: Advance
     order: deque[int]
     """The items' numbers that are still to be told."""
     counts: Counter[str] = field(default_factory=Counter)
@@ -178,7 +179,6 @@ def _report_file(path: str | None, items: Sequence[Item]) -> TextIO:
     pictures = (picture for item in items for picture in (item.source, item.target))
     if path and any(picture.name == Path(path).name and real(picture) == real(path) for picture in pictures):
         raise UsageError(f"the report {path} would overwrite a picture", "choose another --report")
-    try:  # by line: an interrupted run leaves what it knows
+    with writing(f"the report {path}", "move it"):
+        # By line: an interrupted run leaves what it knows.
         return open(path or os.devnull, "w", encoding="utf-8", buffering=1)
-    except OSError as error:
-        raise DeformError(f"the report {path} cannot be written: {error.strerror or error}", "move it") from error

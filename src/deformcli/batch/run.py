@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from deformcli.errors import UsageError
 from deformcli.options import BatchOptions
+from deformcli.runtime.stop import asked_to_stop
 
-from .job import Task
+from .job import Job
 from .plan import Item, plan
 from .report import Outcome, Report, outcome, reporting
 
+STOPPING = "interrupted: ending what is in hand; once more ends at once"
 
-def run(options: BatchOptions, task: Task) -> Report:
+
+def run(options: BatchOptions, job: Job) -> Report:
     """Plan, make and report every picture: the whole work of a command.
 
     Raises:
@@ -32,11 +31,11 @@ def run(options: BatchOptions, task: Task) -> Report:
         for item in items:
             if item.skipped:
                 report.add(outcome(item, "skipped"))
-        if todo and (task.preview if options.dry_run else options.executor == "local"):
-            task.load()
-        with _interruptible() as interrupted:
+        if todo and (job.preview if options.dry_run else options.executor == "local"):
+            job.load()
+        with asked_to_stop(STOPPING) as interrupted:
             planned = frozenset(item.target for item in items)
-            for new in _outcomes(todo, task, options, planned, lambda: interrupted.is_set() or report.to_stop):
+            for new in _outcomes(todo, job, options, planned, lambda: interrupted.is_set() or report.to_stop):
                 report.add(new)
         if interrupted.is_set():
             raise KeyboardInterrupt
@@ -47,7 +46,7 @@ def run(options: BatchOptions, task: Task) -> Report:
 
 def _outcomes(
     todo: Sequence[Item],
-    task: Task,
+    job: Job,
     options: BatchOptions,
     planned: frozenset[Path],
     stopped: Callable[[], bool],
@@ -55,12 +54,12 @@ def _outcomes(
     from .pipeline import preview, work_through  # late: they need Pillow, and a plan may end the run
 
     if options.dry_run:
-        return preview(todo, task, options)
+        return preview(todo, job, options)
     if options.executor == "ray" and todo:
         from .cluster import work_on_cluster
 
-        return work_on_cluster(todo, task, options, planned, stopped)
-    return work_through(todo, task, options, planned, stopped)
+        return work_on_cluster(todo, job, options, planned, stopped)
+    return work_through(todo, job, options, planned, stopped)
 
 
 def _check_stdout(options: BatchOptions) -> None:
@@ -70,26 +69,3 @@ def _check_stdout(options: BatchOptions) -> None:
         raise UsageError("stdout cannot have the picture and JSON", "write the picture to a file, or use --report FILE")
     if sys.stdout.isatty() and not options.dry_run:
         raise UsageError("stdout is a terminal, not a place for a picture", "send it into a file: -o - > FILE")
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C or SIGTERM sets; the second interrupts at once."""
-    interrupted = threading.Event()
-
-    def handle(number: int, frame: object) -> None:
-        if interrupted.is_set():
-            raise KeyboardInterrupt
-        interrupted.set()
-        if sys.stderr.isatty():  # by the system itself: the program may be in the middle of a line
-            os.write(sys.stderr.fileno(), b"\ninterrupted: ending what is in hand; once more ends at once\n")
-
-    kinds = [signal.SIGINT, signal.SIGTERM] if threading.current_thread() is threading.main_thread() else []
-    before = {kind: signal.getsignal(kind) for kind in kinds if signal.getsignal(kind) is not signal.SIG_IGN}
-    try:
-        for kind in before:
-            signal.signal(kind, handle)
-        yield interrupted
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)

@@ -140,15 +140,14 @@ def _looks(source: Source, shown: bool) -> Iterator[tuple[str, str]]:
     """What `look_at_all` sees, under a progress bar on a terminal."""
     import os
 
-    from rich.console import Console
-    from rich.progress import track
-
     from deformcli.data.check import look_at_all, pictures_of
+    from deformcli.runtime.progress import bar
 
-    console, pictures = Console(stderr=True), pictures_of(source)
-    looks = look_at_all(pictures, os.cpu_count() or 1)
-    hidden = not shown or not console.is_terminal
-    yield from track(looks, source.spec, len(pictures), console=console, disable=hidden, transient=True)
+    pictures = pictures_of(source)
+    with bar(len(pictures), wanted=shown, what=source.spec) as advance:
+        for look in look_at_all(pictures, os.cpu_count() or 1):
+            yield look
+            advance()
 
 
 def _brief(summary: Summary) -> dict[str, Any]:

@@ -137,16 +137,15 @@ def prune(dry_run: DryRun = False) -> None:
 @app.command()
 def export(output: Tar, names: IdsHere = None) -> None:
     """Write verified weights into one tar, for a machine without a network."""
+    from deformcli.runtime.storage import writing
     from deformcli.weights.archive import write_archive
     from deformcli.weights.store import verified_file
 
     files = {entry.id: verified_file(entry) for entry in _entries(names)}
     if not files:
         raise UsageError("no weights are on this machine", "name ids, which are then downloaded")
-    try:
+    with writing(output, kind=UsageError):
         write_archive(output, files)
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror or error}", "choose another place") from error
 
 
 @app.command("import")

@@ -58,4 +58,4 @@ class Relayed(Dataset):
 
 def collate(items: Sequence[Batch | DeformError]) -> Batch | DeformError:
     errors = (item for item in items if isinstance(item, DeformError))
-    return next(errors, None) or default_collate(items)
+    return next(errors, None) or default_collate(list(items))

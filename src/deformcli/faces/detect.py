@@ -181,7 +181,7 @@ def _mtcnn_class() -> type:
             del sys.modules[module]  # whoever imports the package gets it whole
 
 
-def detector(name: str, device: str) -> Detector:
+def find_detector(name: str, device: str) -> Detector:
     """The detector of that name: mtcnn, the id of other weights, or an .onnx file of YuNet's.
 
     Raises:

@@ -10,6 +10,8 @@ __getattr__, __all__ = attach(
     __name__,
     decode=("decode_image", "pillow_limits", "read_image"),
     encode=("encode_image", "write_image"),
+    formats=("MAX_PIXELS", "READABLE"),
+    interop=("from_image", "to_image"),
     masks=("mask_known", "mask_weights"),
     picture=("Picture", "to_depth", "to_pixels", "to_tensor", "to_uint8"),
 )

@@ -131,21 +131,30 @@ def _tag(image: ImageFile.ImageFile, tag: int) -> int:
     return int(value[0] if isinstance(value, tuple) else value)
 
 
+def from_pillow(image: Image.Image) -> Picture:
+    """The picture in an image of at most 8 bits a channel."""
+    return _upright(image, *_pixels(image), grey=image.mode in ("1", "L", "LA", "La"))
+
+
 def _picture(image: ImageFile.ImageFile, data: bytes, number: int) -> Picture:
-    kind = "JPEG" if image.format == "MPO" else image.format or "PNG"
-    grey, is_deep = image.mode in ("1", "L", "LA", "La"), _is_deep(image)
+    is_deep = _is_deep(image)
     image.load()  # it notices damage that OpenCV does not, and applies the orientation of a TIFF, as OpenCV does
+    if not is_deep:
+        return from_pillow(image)
+    rgb, alpha, grey = deep.decode(data, number)
+    if image.format == "TIFF" and _tag(image, _COLOURS) == 0:  # the least is white
+        rgb = 65535 - rgb
+    if image.format == "TIFF" and alpha is not None and _tag(image, _ALPHA) == 1:  # multiplied in
+        rgb = (rgb * (65535 / np.maximum(alpha, 1)[..., None])).round().clip(0, 65535).astype(np.uint16)
+    return _upright(image, rgb, alpha, grey)
+
+
+def _upright(image: Image.Image, rgb: np.ndarray, alpha: np.ndarray | None, grey: bool) -> Picture:
+    """The pixels as they are to be seen, and what else `image` says of them."""
+    kind = "JPEG" if image.format == "MPO" else image.format or "PNG"
     exif, turn = _exif(image, kind)
     # The profile of a CMYK or Lab file does not describe the RGB pixels made of it.
     icc = image.info.get("icc_profile") if image.mode not in ("CMYK", "LAB", "YCbCr") else None
-    if is_deep:
-        rgb, alpha, grey = deep.decode(data, number)
-        if kind == "TIFF" and _tag(image, _COLOURS) == 0:  # the least is white
-            rgb = 65535 - rgb
-        if kind == "TIFF" and alpha is not None and _tag(image, _ALPHA) == 1:  # multiplied in
-            rgb = (rgb * (65535 / np.maximum(alpha, 1)[..., None])).round().clip(0, 65535).astype(np.uint16)
-    else:
-        rgb, alpha = _pixels(image)
     rgb, alpha = np.ascontiguousarray(turn(rgb)), None if alpha is None else np.ascontiguousarray(turn(alpha))
     dpi = image.info.get("dpi")
     dpi = (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 1 else None  # 1 is what Pillow reads where nothing is

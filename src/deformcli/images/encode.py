@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from deformcli.errors import DeformError, UsageError, one_line
-from deformcli.runtime.storage import write_atomic
+from deformcli.errors import UsageError, one_line
+from deformcli.runtime.storage import write_atomic, writing
 
 from . import deep
 from .formats import picture_format
@@ -38,10 +38,8 @@ def write_image(
     path = Path(path)
     picture = picture if isinstance(picture, Picture) else Picture(picture)
     data = encode_image(picture, path.suffix, quality=quality, metadata=metadata)
-    try:
+    with writing(path):
         write_atomic(path, data)
-    except OSError as error:
-        raise DeformError(f"{path} cannot be written: {error.strerror or error}", "choose another place") from error
 
 
 def encode_image(picture: Picture, suffix: str, *, quality: int | None = None, metadata: bool = True) -> bytes:
@@ -55,7 +53,7 @@ def encode_image(picture: Picture, suffix: str, *, quality: int | None = None, m
         raise UsageError(f"{kind} has no transparency, the picture has", "write it as .png or .webp")
     exif = picture.exif if metadata else None
     if picture.rgb.dtype == np.uint16 and kind in deep.ENCODERS:
-        return deep.ENCODERS[kind](_channels(picture), picture.icc, exif, picture.dpi)
+        return deep.ENCODERS[kind](to_channels(picture), picture.icc, exif, picture.dpi)
     if kind == "JPEG" and exif and len(exif) > 65_000:  # of a PNG, say; a JPEG has no room for more
         exif = None
     options = _saving_options(kind, quality)
@@ -63,7 +61,7 @@ def encode_image(picture: Picture, suffix: str, *, quality: int | None = None, m
     options |= {key: value for key, value in about.items() if value}
     out = io.BytesIO()
     try:
-        _pillow_image(picture, kind).save(out, kind, **options)
+        to_pillow(picture, alpha=kind not in _NO_ALPHA).save(out, kind, **options)
     except KeyError as error:
         raise UsageError(f"this Pillow cannot write {kind}", "write it as .png") from error
     except (OSError, ValueError) as error:
@@ -86,7 +84,7 @@ def _saving_options(kind: str, quality: int | None) -> dict[str, object]:
             return {}
 
 
-def _channels(picture: Picture) -> np.ndarray:
+def to_channels(picture: Picture) -> np.ndarray:
     """(H, W, C): grey or RGB, and alpha if there is any."""
     parts = [picture.rgb[..., :1] if picture.grey else picture.rgb]
     if picture.alpha is not None:
@@ -94,10 +92,11 @@ def _channels(picture: Picture) -> np.ndarray:
     return np.concatenate(parts, axis=2)
 
 
-def _pillow_image(picture: Picture, kind: str) -> Image.Image:
+def to_pillow(picture: Picture, *, alpha: bool = True) -> Image.Image:
+    """The 8-bit image of Pillow's: L, RGB, LA or RGBA."""
     image = Image.fromarray(np.ascontiguousarray(picture.rgb8))
     if picture.grey:
         image = image.convert("L")
-    if picture.alpha is not None and kind not in _NO_ALPHA:
+    if picture.alpha is not None and alpha:
         image.putalpha(Image.fromarray(np.ascontiguousarray(to_depth(picture.alpha, np.uint8))))
     return image

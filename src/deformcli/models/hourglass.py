@@ -48,7 +48,7 @@ class ResidualHourglass(nn.Module):
         )
         self.head = nn.Conv2d(width, out_channels, 3, padding=1)
         nn.init.normal_(self.head.weight, std=1e-3)
-        nn.init.zeros_(self.head.bias)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.encoder(x)

@@ -1,24 +1,31 @@
-"""Running out of memory, and how many items at a time would have fitted."""
+"""Running out of memory, and how many items at a time would have fitted. Imports torch late."""
 
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable
 
-import torch
+WORDS = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+"""How torch and its libraries say it where they have no class for it."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device or this machine has no memory left; torch says it of the latter in words alone."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+    """Whether a device or this machine has no memory left."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in WORDS)
+
+
+def free_memory() -> None:
+    """Give back what Python and a GPU's allocator hold without need."""
+    gc.collect()
+    if (torch := sys.modules.get("torch")) and torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def largest_that_fits(attempt: Callable[[int], object], items: int) -> int:
     """Half of `items`, a quarter and so on: the first number that `attempt` has memory for; 0 if there is none."""
     while items := items // 2:
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
         try:
             attempt(items)
         except (RuntimeError, MemoryError) as error:

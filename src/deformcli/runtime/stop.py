@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Whether SIGTERM or Ctrl-C has come: noted, so that no half-done step is saved. A second one acts as ever."""
-    came: list[int] = []
+def asked_to_stop(told: str = "") -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C or SIGTERM sets, so that nothing is left half done; the second interrupts at once.
 
-    def note(number: int, _: object) -> None:
-        came.append(number)
-        signal.signal(number, previous[number])
+    Signals that are ignored stay so, and where this is not the main thread none is caught. `told`: what a terminal is
+    told at the first.
+    """
+    asked = threading.Event()
 
-    previous = {int(number): signal.signal(number, note) for number in STOP_SIGNALS}
+    def note(number: int, frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        if told and sys.stderr.isatty():  # by the system itself: the program may be in the middle of a line
+            os.write(sys.stderr.fileno(), f"\n{told}\n".encode())
+
+    caught = SIGNALS if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.getsignal(number) for number in caught if signal.getsignal(number) is not signal.SIG_IGN}
     try:
-        yield lambda: bool(came)
+        for number in before:
+            signal.signal(number, note)
+        yield asked
     finally:
-        for number, handler in previous.items():
+        for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def ignore_signals(_: object = None) -> None:
+    """In a process that works for another: the other one ends it."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def time_limit(hours: float) -> Callable[[], bool]:

@@ -38,11 +38,13 @@ def beside(path: Path) -> Path:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn a failure to write into a DeformError that says where, why and what to do."""
+def writing(
+    what: Path | str, remedy: str = "choose another place", kind: type[DeformError] = DeformError
+) -> Iterator[None]:
+    """Turn a failure to write into an error of that kind, which says where, why and what to do."""
     try:
         yield
+    except BrokenPipeError:  # the reader of stdout is gone: the program's business
+        raise
     except OSError as error:
-        reason = error.strerror or str(error)
-        remedy = "free some space or choose another --out; --resume auto goes on from the last whole checkpoint"
-        raise DeformError(f"{path} cannot be written: {reason}", remedy) from error
+        raise kind(f"{what} cannot be written: {error.strerror or error}", remedy) from error

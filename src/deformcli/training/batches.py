@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator
 
 import torch
@@ -11,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 from deformcli.data.loading import Batch, Relayed, arriving, collate, to_device
 from deformcli.errors import UsageError
 from deformcli.recipes.recipe import TrainingConfig
-from deformcli.runtime.stop import STOP_SIGNALS
+from deformcli.runtime.stop import ignore_signals
 
 from .processes import Processes
 
@@ -53,15 +52,9 @@ def _load(data: Dataset, config: TrainingConfig, steps: range, processes: Proces
         batch_sampler=[list(range(start, start + share)) for start in starts],
         num_workers=config.workers,
         collate_fn=collate,
-        worker_init_fn=_ignore_stop_signals,
+        worker_init_fn=ignore_signals,
         pin_memory=processes.device.type == "cuda",
         generator=torch.Generator(),  # what the loader draws for itself does not disturb the run's numbers
     )
     for batch in arriving(loader):
         yield to_device(batch, processes.device)
-
-
-def _ignore_stop_signals(_: int) -> None:
-    """In a process that prepares data: the main process ends it when the step under way has ended."""
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)

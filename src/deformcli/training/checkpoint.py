@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from deformcli.errors import UsageError, WeightsError
-from deformcli.runs import CHECKPOINT, NUMBERED
+from deformcli.runs import CHECKPOINT, NO_ROOM, NUMBERED
 from deformcli.runtime.storage import beside, writing
 from deformcli.weights.networks import from_dict, opened
 
@@ -22,7 +22,7 @@ def save_also_as(path: Path, other: Path) -> None:
     """Let the file have another name beside it, whatever that was before: by a link, by a copy where there are none."""
     temporary = beside(other)
     try:
-        with writing(other):
+        with writing(other, NO_ROOM):
             try:
                 os.link(path, temporary)
             except OSError:

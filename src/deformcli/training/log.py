@@ -16,7 +16,7 @@ from torch import Tensor
 from deformcli.data.loading import Batch
 from deformcli.errors import UsageError
 from deformcli.images.sheet import save_grid
-from deformcli.runs import ABOUT, LOG, TABLE, Run, sample_sheet
+from deformcli.runs import ABOUT, LOG, NO_ROOM, TABLE, Run, sample_sheet
 from deformcli.runtime.storage import write_atomic, writing
 
 
@@ -28,7 +28,7 @@ class RunLog:
 
     def __init__(self, out: Path, step: int, about: Mapping[str, Any], tensorboard: bool = False) -> None:
         self.out = out
-        with writing(out):
+        with writing(out, NO_ROOM):
             write_atomic(out / ABOUT, (json.dumps(about, indent=2) + "\n").encode())
             kept = [json.dumps(line) + "\n" for line in Run(out).log if line["step"] <= step]
             write_atomic(out / LOG, "".join(kept).encode())
@@ -37,7 +37,7 @@ class RunLog:
 
     def note(self, step: int, numbers: Mapping[str, float]) -> None:
         """One line of the log."""
-        with writing(self.out / LOG):
+        with writing(self.out / LOG, NO_ROOM):
             self._lines.write(json.dumps({"step": step, **numbers}) + "\n")
         if self._board is not None:
             for name, value in numbers.items():
@@ -46,7 +46,7 @@ class RunLog:
     def show(self, step: int, columns: Mapping[str, Tensor]) -> None:
         """One sheet of samples."""
         path = self.out / sample_sheet(step)
-        with writing(path):
+        with writing(path, NO_ROOM):
             sheet = save_grid(path, columns)
         if self._board is not None:
             self._board.add_image("samples", sheet, step, dataformats="HWC")
@@ -57,7 +57,7 @@ class RunLog:
         table = csv.DictWriter(text, list(dict.fromkeys(name for line in lines for name in line)))
         table.writeheader()
         table.writerows(lines)
-        with writing(self.out / TABLE):
+        with writing(self.out / TABLE, NO_ROOM):
             write_atomic(self.out / TABLE, text.getvalue().encode())
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ from deformcli.recipes.predictor import Predictor
 from deformcli.recipes.recipe import Recipe, target_known
 from deformcli.runs import BEST_CHECKPOINT, BEST_WEIGHTS, CHECKPOINT, WEIGHTS, numbered_checkpoint
 from deformcli.runtime.device import autocast
-from deformcli.runtime.stop import stop_signals, time_limit
+from deformcli.runtime.stop import asked_to_stop, time_limit
 from deformcli.weights.networks import export_generator, fill_network, load_generator, load_tensors, save_tensors
 
 from .batches import batches, check_batch_size
@@ -81,7 +81,7 @@ class Trainer:
         """
         config, pace, late = self.config, Pace(self.config.log_every), time_limit(self.config.max_hours)
         self.processes.wait()  # the others may still look whether the folder is empty
-        with self._log(about, tensorboard) as log, stop_signals() as interrupted:
+        with self._log(about, tensorboard) as log, asked_to_stop() as asked:
             for batch in pace.watch(self._batches()):
                 # learn
                 try:
@@ -105,7 +105,7 @@ class Trainer:
                         better = self._measure(log)
 
                 # save
-                end = self.processes.any(interrupted() or late()) or done
+                end = self.processes.any(asked.is_set() or late()) or done
                 if end or better or _due(self.step, config.save_every):
                     self.save(log, better)
                 if end:

@@ -1,7 +1,7 @@
 """The forward-warp core: the operator, its samplers' helpers and hole fills. Knows nothing above it."""
 
 from .backward import backward_warp
-from .fill import nearest_fill, smooth_fill
+from .fill import nearest_fill, pyramid_fill, smooth_fill
 from .flow import flow_to_rgb, mesh_grid, resize_flow
 from .forward import forward_warp
 
@@ -15,6 +15,7 @@ __all__ = [
     "forward_warp",
     "mesh_grid",
     "nearest_fill",
+    "pyramid_fill",
     "resize_flow",
     "smooth_fill",
 ]

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from deformcli.errors import WeightsError, one_line
+from deformcli.runs import NO_ROOM
 from deformcli.runtime.storage import write_atomic, writing
 
 from .store import resolve_weights
@@ -28,7 +29,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, 
     Raises DeformError if there is no room.
     """
     contiguous = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    with writing(path):
+    with writing(path, NO_ROOM):
         write_atomic(path, save(contiguous, {FORMAT: json.dumps(about)}))
 
 

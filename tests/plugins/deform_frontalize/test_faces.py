@@ -12,8 +12,8 @@ import pytest
 from deform_frontalize.choice import check, choose, face_at
 from deform_frontalize.options import FaceOptions, ViewOptions
 from deformcli.errors import NothingToDoError, UsageError, WeightsError
-from deformcli.faces.crop import LARGEST, SIZE, Square, crop, native_size, paste, square_around
-from deformcli.faces.detect import LONGEST, Face, Mtcnn, YuNet, detector
+from deformcli.faces.crops import LARGEST, SIZE, Square, crop, native_size, paste, square_around
+from deformcli.faces.detect import LONGEST, Face, Mtcnn, YuNet, find_detector
 
 
 @pytest.fixture(scope="session")
@@ -144,7 +144,7 @@ def test_detectors_that_are_not_there(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("text.onnx").write_text("no network")
     with pytest.raises(WeightsError):
-        detector(name, "cpu")
+        find_detector(name, "cpu")
 
 
 # choosing

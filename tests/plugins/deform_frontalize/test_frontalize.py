@@ -17,7 +17,7 @@ from deform_frontalize.frontalizer import Frontalizer
 from deform_frontalize.full_size import enlarge
 from deform_frontalize.networks import Frontalized, soft_warp
 from deform_frontalize.recipe import FrontalizeRecipe
-from deformcli.faces.crop import Square, crop
+from deformcli.faces.crops import Square, crop
 from deformcli.warp import mesh_grid
 
 BUNDLED = Path(deform_frontalize.__file__).parent / "weights" / "frontalize-128.safetensors"

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from deformcli.batch import Task, Work
+from deformcli.batch import Done, Job, Work
 from deformcli.images import Picture
 from deformcli.options import NetworkOptions
 
-from .masks import blend, fill_weights
+from .masks import fill_weights
 from .options import MaskOptions
 
 
 @dataclass
-class Inpaint(Task):
+class Inpaint(Job):
     """Fills each picture where its mask says."""
 
     network: NetworkOptions
@@ -27,24 +27,18 @@ class Inpaint(Task):
     together = False  # a picture alone has windows enough for the network
 
     def load(self) -> None:
-        from deformcli.runtime.device import choose_device
-        from deformcli.weights.store import resolve_weights
-
         from .inpainter import Inpainter
 
-        path = resolve_weights(self.network.weights or "inpaint-128", task="inpaint", offline=self.network.offline)
-        self.inpainter = Inpainter.from_weights(path, choose_device(self.network.device))
+        self.inpainter = Inpainter.load(self.network)
 
     def prepare(self, source: Path, picture: Picture) -> np.ndarray:
         """How much of each pixel is to be replaced, (H, W) uint8."""
         return fill_weights(picture, source, self.masks, max_pixels=self.max_pixels)
 
-    def __call__(self, works: Sequence[Work]) -> list[Picture]:
-        return [self._fill(work.picture, work.found) for work in works]
+    def __call__(self, works: Sequence[Work]) -> list[Done]:
+        return [Done.with_picture(self._fill(work.picture, work.found)) for work in works]
 
     def _fill(self, picture: Picture, weights: np.ndarray) -> Picture:
-        filled = self.inpainter(picture.rgb, weights == 0, tile=self.tile)
-        blend(filled, picture.rgb, weights)
-        if self.masks.mask == "alpha":  # what was transparent has its pixels now
+        if self.masks.mask == "alpha":  # what was transparent gets its pixels
             picture = replace(picture, alpha=None)
-        return picture.replaced(filled)
+        return self.inpainter.fill(picture, weights, tile=self.tile)
