@@ -18,8 +18,8 @@ from deform_frontalize.networks import Generator as Frontalizing
 from deform_frontalize.recipe import BEST as FRONTALIZE
 from deform_inpaint.networks import Generator as Inpainting
 from deform_inpaint.recipe import BEST as INPAINT
-from deformcli.faces.align import align, crop_points
-from deformcli.faces.identify import NETWORKS
+from deformcli.faces import NETWORKS, crop_points
+from deformcli.faces.align import align
 from deformcli.metrics import hole_psnr, mse, psnr, ssim
 from deformcli.metrics.perceptual import perceptual_distance
 from deformcli.models.embedders import CompactVGG19Features, MobileFaceNet
@@ -36,13 +36,14 @@ def contestants(device: torch.device) -> dict[str, Contestant]:
     face, vgg = MobileFaceNet(), CompactVGG19Features()
     for network in (frontalize, inpaint, face, vgg):
         network.to(device).eval()
+    kind = NETWORKS["mobilefacenet"]
     points = np.repeat(crop_points(128, 128)[None], BATCH, 0)
     known = (torch.rand(BATCH, 1, 128, 128, device=device) > 0.15).float()
 
     known_features = vgg(torch.rand(BATCH, 3, 128, 128, device=device))
 
     def embed(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return face(align(image, points, NETWORKS["mobilefacenet"]))
+        return face(align(image, points, kind.points, kind.side))
 
     return {
         "frontalize": lambda image, target: frontalize(image),

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from deformcli.data import rendered, turning
-from deformcli.faces.crops import SIZE, Square, square_around
+from deformcli.faces import SIZE, Square, eyes_and_mouth, frame_around, square_around
 from deformcli.faces.detect import SMALLEST, SURE, Face, Mtcnn, YuNet
 
 ANGLES = (15, 30, 45, 60, 75, 90)
@@ -52,8 +52,8 @@ def turn(photo: np.ndarray, points: np.ndarray, yaw: float) -> Turned:
     moved = cv2.remap(photo, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     backdrop = turning._sample(head.backdrop[None].float(), at)[0].permute(1, 2, 0).numpy()
     picture = np.where(seen > 0, moved, backdrop).round().astype(np.uint8)
-    left, right, mouth = turning._eyes_and_mouth(turned.mesh)
-    side, corner = turning.framing((left + right) / 2, mouth, turned.mesh[:, 0], None)
+    left, right, mouth = eyes_and_mouth(turned.mesh)
+    side, corner = frame_around((left + right) / 2, mouth, turned.mesh[:, 0], None)
     middle = (corner + side / 2 - to_world[:, 2]) @ from_world.T - 0.5
     return Turned(picture, Square(*middle, side / np.linalg.norm(to_world[:, 0])), yaw)
 

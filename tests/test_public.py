@@ -16,15 +16,9 @@ from .conftest import ROOT
 PLUGINS = ROOT / "plugins"
 LATER = {
     "batch",
-    "data",
     "evaluation",
-    "losses",
-    "metrics",
-    "models",
-    "recipes",
     "runs",
     "runtime",
-    "training",
     "weights",
 }
 """Packages whose modules plugins still import one by one."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from deformcli.data.loading import Batch
+from deformcli.data import Batch
 from deformcli.evaluation.measure import TARGET
 from deformcli.images import Picture, encode_image, to_uint8
 

@@ -55,7 +55,7 @@ def recipe(
     """Measure weights and baselines on the held-out items of a task: same items, same masks, same seed."""
     kind = registry.choose("recipe", recipe, registry.recipes())
 
-    from deformcli.data.loading import InOrder
+    from deformcli.data import InOrder
     from deformcli.recipes import open_items
     from deformcli.runtime.device import choose_device
 

@@ -21,8 +21,9 @@ from torch import Tensor
 
 from deformcli.errors import WeightsError, one_line
 from deformcli.evaluation.measure import TARGET, Describer, content_hashes
-from deformcli.faces import FacePoints, Identifier, crop_points
-from deformcli.models.embedders import CompactVGG19Features, VGG16Features
+from deformcli.faces import Identifier, Mtcnn, crop_points
+from deformcli.images import quantize
+from deformcli.models import CompactVGG19Features, VGG16Features
 from deformcli.recipes import Predictor
 from deformcli.runtime.storage import cache_dir, write_atomic
 from deformcli.weights.networks import load_frozen
@@ -36,7 +37,7 @@ class Identities:
     """Face embeddings, as {name: (N, K)}."""
 
     def __init__(self, network: str, path: Path, device: torch.device, name: str) -> None:
-        self.identifier, self.find, self.name = Identifier(network, path, device), FacePoints(device), name
+        self.identifier, self.find, self.name = Identifier(network, path, device), Mtcnn(device).points, name
         # By the picture's sha256: true pictures come again for every method, and often for every angle.
         self.points: dict[bytes, np.ndarray | None] = {}
         self.true: dict[bytes, Tensor] = {}
@@ -140,5 +141,5 @@ class Inception:
         self.network, self.device = network.to(device), device
 
     def __call__(self, image: Tensor, batch: Mapping[str, Tensor], method: str) -> dict[str, Tensor]:
-        features, logits = self.network(((image + 1) * 127.5).round().clamp(0, 255).byte())
+        features, logits = self.network(quantize(image))
         return {"inception": features, "logits": logits}

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from deformcli.data.loading import Batch
+from deformcli.data import Batch
 from deformcli.errors import NothingToDoError, UsageError
 from deformcli.images import READABLE, read_image, to_tensor
-from deformcli.metrics.pixel import WINDOW
+from deformcli.metrics import WINDOW
 
 BATCH = 16
 

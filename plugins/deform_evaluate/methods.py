@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from deformcli.data.loading import Batch
+from deformcli.data import Batch
 from deformcli.errors import UsageError
 from deformcli.evaluation.measure import TARGET, Method
 from deformcli.recipes import Predictor, Recipe, open_items

@@ -13,14 +13,19 @@ import torch
 from torch import Tensor
 
 from deformcli import metrics, registry
-from deformcli.data.loading import Batch
+from deformcli.data import Batch
 from deformcli.errors import DeformError, UsageError, WeightsError
 from deformcli.evaluation.gap import gap_auc
 from deformcli.evaluation.measure import TARGET, Describer, Judge, Measurements
 from deformcli.faces import NETWORKS
-from deformcli.metrics.fidelity import frechet_distance, inception_score, kernel_distance
-from deformcli.metrics.perceptual import perceptual_distance
-from deformcli.metrics.recognition import identity_cosine, rank1
+from deformcli.metrics import (
+    frechet_distance,
+    identity_cosine,
+    inception_score,
+    kernel_distance,
+    perceptual_distance,
+    rank1,
+)
 from deformcli.recipes import Predictor, target_known
 from deformcli.weights.networks import load_frozen
 from deformcli.weights.store import file_sha256, resolve_weights

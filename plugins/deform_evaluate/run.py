@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.progress import track
 
 from deformcli import __version__
-from deformcli.data.loading import Batch
+from deformcli.data import Batch
 from deformcli.errors import DeformError
 from deformcli.evaluation.measure import Method, measure
-from deformcli.metrics.fidelity import FEW
+from deformcli.metrics import SMALL_SET
 from deformcli.recipes import Predictor
 from deformcli.runtime.device import choose_device
 from deformcli.runtime.storage import write_atomic
@@ -49,8 +49,10 @@ def judge(
     rows, comparisons = summarize(found, values, list(methods), chosen.metrics, judging.seed)
     columns = [Column(metric.name, metric.lower_is_better, metric.network) for metric in chosen.metrics]
     items, notes = len(found.groups), list(chosen.notes)
-    if items < FEW and any(metric.of_set for metric in chosen.metrics):
-        notes.append(f"{items} items: below {FEW} a Frechet distance grows as they get fewer, so compare equal numbers")
+    if items < SMALL_SET and any(metric.of_set for metric in chosen.metrics):
+        notes.append(
+            f"{items} items: below {SMALL_SET} a Frechet distance grows as they get fewer, so compare equal numbers"
+        )
     counted = {"items": items, "people": len(set(found.people.tolist())), "seed": judging.seed}
     if "inception-v3-fid" in chosen.networks:
         counted["resized for Inception"] = "to 299 x 299, bilinear as in TensorFlow 1"

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from deformcli.data.loading import to_device
+from deformcli.data import to_device
 from deformcli.errors import UsageError
 from deformcli.images import to_uint8
 from deformcli.recipes import Predictor, Recipe, open_items, override

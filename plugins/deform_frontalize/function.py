@@ -10,13 +10,12 @@ import numpy as np
 from PIL import Image
 
 from deformcli.errors import UsageError
-from deformcli.faces import crop, find_detector
+from deformcli.faces import crop, find_detector, pasted
 from deformcli.images import from_image, to_image
 from deformcli.options import NetworkOptions
 
 from .choice import check, squares
 from .frontalizer import Frontalizer
-from .job import pasted
 from .options import FaceOptions, ViewOptions
 
 Kind = TypeVar("Kind", Image.Image, np.ndarray)
@@ -68,6 +67,6 @@ def frontalize(
         for square, one in zip(found, made, strict=True)
     ]
     if paste:
-        return to_image(pasted(picture, found, views), image)
+        return to_image(picture.replaced(pasted(picture.rgb, found, views)), image)
     images = [to_image(picture.resized_to(view), image) for view in views]
     return images if face == "all" else images[0]

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from deformcli.batch import Done, Job, Output, Refused, Result, Skipped, Work
 from deformcli.errors import NothingToDoError
-from deformcli.faces import Square, crop, find_detector, paste
+from deformcli.faces import Square, crop, find_detector, pasted
 from deformcli.images import Picture, to_uint8
 from deformcli.options import NetworkOptions
 
@@ -89,7 +87,7 @@ class Frontalize(Job):
             for square, one in zip(found, made, strict=True)
         ]
         if self.view.paste:
-            outputs = [Output(pasted(work.picture, found, views))]
+            outputs = [Output(work.picture.replaced(pasted(work.picture.rgb, found, views)))]
         else:
             paths = [None, *map(work.beside, tags[1:])]
             outputs = [Output(work.picture.resized_to(view), path) for view, path in zip(views, paths, strict=True)]
@@ -98,14 +96,6 @@ class Frontalize(Job):
             for tag, one in zip(tags, made, strict=True):
                 outputs += show_warp(one, base.with_name(base.name + tag))
         return Done(outputs)
-
-
-def pasted(picture: Picture, found: Sequence[Square], views: Sequence[np.ndarray]) -> Picture:
-    """The picture with the views in their squares."""
-    rgb = picture.rgb.copy()
-    for square, view in zip(found, views, strict=True):
-        paste(rgb, square, view)
-    return picture.replaced(rgb)
 
 
 def _below(target: Path, output: Path) -> Path:

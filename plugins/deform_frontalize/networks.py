@@ -9,10 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deformcli.models.gated import GatedUNet
-from deformcli.models.residual_unet import ResidualUNet
-from deformcli.models.resolution import run_folded, run_smooth
-from deformcli.models.unet import UNet
+from deformcli.models import GatedUNet, ResidualUNet, UNet, run_folded, run_smooth
 from deformcli.warp import SAMPLERS, mesh_grid, pyramid_fill
 
 LIGHT = 8  # pixels over which light changes

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deformcli.data.loading import Batch
+from deformcli.data import Batch
 from deformcli.recipes import Predictor, as_picture
 from deformcli.warp import flow_to_rgb, mesh_grid
 

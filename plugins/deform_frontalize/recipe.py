@@ -11,13 +11,10 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from deformcli import losses
-from deformcli.data.loading import Batch
-from deformcli.data.pairs import FacePairs
-from deformcli.data.sources import Pairs, Source
+from deformcli.data import Batch, FacePairs, Pairs, Source
 from deformcli.errors import UsageError
 from deformcli.faces import face_view
-from deformcli.models.discriminators import FacePatchDiscriminator
-from deformcli.models.embedders import MobileFaceNet
+from deformcli.models import FacePatchDiscriminator, MobileFaceNet
 from deformcli.recipes import (
     Recipe,
     build_discriminators,

@@ -8,10 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from deformcli.models.gated import GatedUNet
-from deformcli.models.hourglass import ResidualHourglass
-from deformcli.models.residual_unet import ResidualUNet
-from deformcli.models.resolution import run_folded, run_smooth
+from deformcli.models import GatedUNet, ResidualHourglass, ResidualUNet, run_folded, run_smooth
 from deformcli.warp import SAMPLERS, nearest_fill, smooth_fill
 
 

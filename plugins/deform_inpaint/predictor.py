@@ -8,8 +8,7 @@ import cv2
 import torch
 from torch import Tensor
 
-from deformcli.data.loading import Batch
-from deformcli.data.masks import mask_names
+from deformcli.data import Batch, mask_names
 from deformcli.images import to_tensor, to_uint8
 from deformcli.recipes import Predictor, as_picture
 from deformcli.warp import flow_to_rgb, smooth_fill

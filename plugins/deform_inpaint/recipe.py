@@ -10,11 +10,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from deformcli import losses
-from deformcli.data.loading import Batch
-from deformcli.data.masked import MaskedPictures
-from deformcli.data.sources import Source
-from deformcli.models.discriminators import SpectralPatchDiscriminator
-from deformcli.models.embedders import VGG16Features
+from deformcli.data import Batch, MaskedPictures, Source
+from deformcli.models import SpectralPatchDiscriminator, VGG16Features
 from deformcli.recipes import (
     Recipe,
     build_discriminators,

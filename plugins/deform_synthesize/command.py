@@ -46,17 +46,17 @@ def heads(
     no_progress: options.NoProgress = False,
 ) -> None:
     """Render heads of people who do not exist, turned and from the front."""
-    from deformcli.data.folder import picture_files
+    from deformcli.data import picture_files
 
     from .heads import make_head
     from .makehuman import read_mesh
-    from .produce import Plan, produce
+    from .produce import SetConfig, produce
 
     read_mesh(assets / "base.obj")  # or it is not MakeHuman's folder
-    plan = Plan(out, views, yaw, angles.value, size, seed)
+    config = SetConfig(out, views, yaw, angles.value, size, seed)
     people = [f"head-{seed}-{number:06d}" for number in range(identities)]
     photos = tuple(picture_files(backgrounds)) if backgrounds else ()
-    produce(plan, people, partial(make_head, assets=assets, photos=photos), workers, not no_progress)
+    produce(config, people, partial(make_head, assets=assets, photos=photos), workers, not no_progress)
 
 
 @app.command()
@@ -75,14 +75,14 @@ def photos(
     no_progress: options.NoProgress = False,
 ) -> None:
     """Turn near-frontal photos in 2.5D: the photo is the view from the front."""
-    from deformcli.data.rotated import near_frontal
+    from deformcli.data import near_frontal
 
     from .photos import make_photo
-    from .produce import Plan, produce
+    from .produce import SetConfig, produce
 
     found = {
         path.relative_to(data).as_posix().replace("/", "+"): (path, points)
         for path, points in near_frontal(data, mesh or data / "facemesh.npz")
     }
-    plan = Plan(out, views, yaw, angles.value, size, seed)
-    produce(plan, list(found), partial(make_photo, photos=found), workers, not no_progress)
+    config = SetConfig(out, views, yaw, angles.value, size, seed)
+    produce(config, list(found), partial(make_photo, photos=found), workers, not no_progress)

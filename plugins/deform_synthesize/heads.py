@@ -9,30 +9,31 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from deformcli.data.files import read_picture
-from deformcli.data.rendered import Sample
+from deformcli.data import Sample, read_picture
+from deformcli.images import to_unit
 
+from .figure import build
 from .light import random_light
-from .people import build, random_person
-from .produce import Plan
+from .people import random_person
+from .produce import SetConfig
 from .render import Studio, prepare
 
 PLATE = 224  # pixels of a background
 NEAREST, FARTHEST = 360.0, 1800.0  # cameras, in crop units: about 0.6 and 3 m
 
 
-def make_head(plan: Plan, identity: str, assets: Path, photos: Sequence[Path]) -> list[Sample]:
+def make_head(config: SetConfig, identity: str, assets: Path, photos: Sequence[Path]) -> list[Sample]:
     """A person's samples. Raises UsageError naming an asset that is missing or damaged."""
-    rng = plan.random(identity)
+    rng = config.random(identity)
     person, light = random_person(assets, rng), random_light(rng)
     distance = 1 / rng.uniform(1 / FARTHEST, 1 / NEAREST)
     plate = random_background(rng, photos)
-    studio = Studio(prepare(build(assets, person), light, person.cloth), distance, plate, plan.size)
+    studio = Studio(prepare(build(assets, person), light, person.cloth), distance, plate, config.size)
     target, face = studio.target
     known = {"age": round(person.age, 1), "male": round(person.male, 2), "ancestry": person.ancestry}
     about = {"light": asdict(light), "distance": distance, "person": known | {"hair": person.hair}}
     samples = []
-    for angles in plan.draw_angles(rng):
+    for angles in config.draw_angles(rng):
         view = studio.view(angles, rng)
         turned = dict(zip(("yaw", "pitch", "roll"), angles, strict=True))
         source = {"source": "MakeHuman", "licence": "CC0-1.0"}
@@ -64,4 +65,4 @@ def _crop(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     side = int(min(height, width) * rng.uniform(0.4, 1))
     top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
     square = cv2.resize(picture[top : top + side, left : left + side], (PLATE, PLATE), interpolation=cv2.INTER_AREA)
-    return cv2.GaussianBlur(square, (0, 0), rng.uniform(0.5, 4)).astype(np.float32) / 255
+    return to_unit(cv2.GaussianBlur(square, (0, 0), rng.uniform(0.5, 4)))

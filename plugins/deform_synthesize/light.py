@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .people import Figure
+from .figure import Figure
 from .rasterize import rasterize
 
 AROUND = 40  # directions that stand for the surround

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from deformcli.data.rendered import Sample, person_file, write_index, write_person
+from deformcli.data import Sample, person_file, write_index, write_person
 from deformcli.errors import DeformError, UsageError
 from deformcli.runtime.progress import bar
 from deformcli.runtime.storage import write_atomic
@@ -21,7 +21,7 @@ MULTIPIE = tuple(range(-90, 91, 15))
 
 
 @dataclass(frozen=True)
-class Plan:
+class SetConfig:
     """What every person's entry of a set has in common."""
 
     out: Path
@@ -46,56 +46,56 @@ class Plan:
         return [(float(yaw), float(rng.normal(0, 6)), float(rng.normal(0, 3))) for yaw in yaws]
 
 
-Make = Callable[[Plan, str], list[Sample]]
+Make = Callable[[SetConfig, str], list[Sample]]
 """Makes a person's samples; a function at the top of a module, so that it passes to other processes."""
 
 
-def produce(plan: Plan, people: Sequence[str], make: Make, workers: int, progress: bool) -> None:
+def produce(config: SetConfig, people: Sequence[str], make: Make, workers: int, progress: bool) -> None:
     """Write the tars of all people that are not there yet, then the index.
 
     Raises:
         UsageError: the folder holds a set made otherwise, or a size that does not fit.
     """
-    _check(plan)
-    missing = [identity for identity in people if not person_file(plan.out, identity).exists()]
+    _check(config)
+    missing = [identity for identity in people if not person_file(config.out, identity).exists()]
     try:
         with bar(len(people), len(people) - len(missing), wanted=progress, what="people") as advance:
-            for _ in _work(plan, missing, make, workers):
+            for _ in _work(config, missing, make, workers):
                 advance()
     finally:
-        count = write_index(plan.out)
-    typer.echo(f"{len(people)} people, {count} pairs in {plan.out}", err=True)
+        count = write_index(config.out)
+    typer.echo(f"{len(people)} people, {count} pairs in {config.out}", err=True)
 
 
-def _check(plan: Plan) -> None:
-    if plan.size % 4:
-        raise UsageError(f"--size {plan.size}: not a multiple of 4", f"use {4 * round(plan.size / 4)}")
-    file, wanted = plan.out / "set.json", {k: v for k, v in asdict(plan).items() if k != "out"}
+def _check(config: SetConfig) -> None:
+    if config.size % 4:
+        raise UsageError(f"--size {config.size}: not a multiple of 4", f"use {4 * round(config.size / 4)}")
+    file, wanted = config.out / "set.json", {k: v for k, v in asdict(config).items() if k != "out"}
     try:
         if file.exists() and json.loads(file.read_text("utf-8")) != wanted:
-            raise UsageError(f"{plan.out} holds a set made with other options", "name another folder with --out")
+            raise UsageError(f"{config.out} holds a set made with other options", "name another folder with --out")
         write_atomic(file, json.dumps(wanted).encode())
     except (OSError, ValueError) as error:
         raise DeformError(f"{file} cannot be read or written: {error}", "name another folder with --out") from error
 
 
-def _work(plan: Plan, people: Sequence[str], make: Make, workers: int) -> Iterator[None]:
+def _work(config: SetConfig, people: Sequence[str], make: Make, workers: int) -> Iterator[None]:
     if workers == 1 or len(people) < 2:
         _one_thread()
         for identity in people:
-            yield _make_one(plan, identity, make)
+            yield _make_one(config, identity, make)
         return
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(people)), spawn, _one_thread) as pool:
         try:
-            for done in as_completed([pool.submit(_make_one, plan, identity, make) for identity in people]):
+            for done in as_completed([pool.submit(_make_one, config, identity, make) for identity in people]):
                 yield done.result()
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _make_one(plan: Plan, identity: str, make: Make) -> None:
-    write_person(plan.out, identity, make(plan, identity))
+def _make_one(config: SetConfig, identity: str, make: Make) -> None:
+    write_person(config.out, identity, make(config, identity))
 
 
 def _one_thread() -> None:

@@ -7,10 +7,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from deformcli.data.turning import CROP, MARGIN, WORLD, framing, rotation
+from deformcli.data import CROP, MARGIN, WORLD, rotation
+from deformcli.faces import frame_around
+from deformcli.images import from_unit, to_unit
 
+from .figure import Figure
 from .light import Light, illuminate
-from .people import Figure
 from .rasterize import rasterize
 
 LAYERS = 6  # surfaces that one can see through one another: strands of hair
@@ -93,7 +95,7 @@ def _frame(figure: Figure, camera: Camera, rng: np.random.Generator | None) -> t
     eyes, mouth, sides = (camera.project(figure.landmarks[name])[:, :2] for name in ("eyes", "mouth", "sides"))
     if rng is None and np.array_equal(camera.turn, np.eye(3)):
         sides = eyes  # a frontal crop is centred on the eyes
-    return framing(eyes.mean(0), mouth.mean(0), sides[:, 0], rng)
+    return frame_around(eyes.mean(0), mouth.mean(0), sides[:, 0], rng)
 
 
 def draw(lit: Lit, camera: Camera, pixels: int, background: np.ndarray) -> Drawing:
@@ -157,7 +159,7 @@ def _sample(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:
     places[: len(uv)] = uv - 0.5
     x, y = places.reshape(rows, 1024, 2).transpose(2, 0, 1) if rows else np.zeros((2, 1, 1024), np.float32)
     found = cv2.remap(texture, np.ascontiguousarray(x), np.ascontiguousarray(y), cv2.INTER_LINEAR)
-    return found.reshape(-1, 4)[: len(uv)].astype(np.float32) / 255
+    return to_unit(found.reshape(-1, 4)[: len(uv)])
 
 
 class Studio:
@@ -240,4 +242,4 @@ def _halve(values: np.ndarray, size: int) -> np.ndarray:
 
 
 def _smaller(image: np.ndarray, size: int) -> np.ndarray:
-    return np.round(_halve(image, size) * 255).astype(np.uint8)
+    return from_unit(_halve(image, size))

@@ -42,7 +42,7 @@ def register_datasets() -> Mapping[str, str]:  # type: ignore[empty-body]
 
     `root` is what stands after the colon, `split` "train" or "test"; keyword-only parameters are the options that a
     user may add, as in `NAME:ROOT?option=value`, and come as text. What is there is a `Pictures` or a `Pairs` of
-    `deformcli.data.sources`.
+    `deformcli.data`.
     """
 
 

@@ -11,8 +11,9 @@ from deformcli.data.files import read_picture
 from deformcli.data.pairs import FacePairs, flip
 from deformcli.data.rotated import RotatedPhotos
 from deformcli.data.sources import Pair, Source
-from deformcli.data.turning import CROP, EYES, Head, lay_out, make_pair, turn
+from deformcli.data.turning import CROP, Head, lay_out, make_pair, turn
 from deformcli.errors import UsageError
+from deformcli.faces import EYES, eyes_and_mouth
 from deformcli.warp import forward_warp
 
 PHOTOS = ("london/neutral_front/008_03.jpg", "portraits/A000367.jpg")
@@ -89,12 +90,12 @@ def test_yaw_above_zero_turns_the_nose_to_image_right(head, yaw):
 
 
 def test_eyes_lie_a_third_down(head):
-    left, right, mouth = turning._eyes_and_mouth(head.mesh)
+    left, right, mouth = eyes_and_mouth(head.mesh)
     middle = (left + right) / 2
-    assert middle - turning.MARGIN == pytest.approx(EYES, abs=1e-3)
+    assert middle - turning.MARGIN == pytest.approx([CROP / 2, CROP * EYES], abs=1e-3)
     assert left[1] == pytest.approx(right[1], abs=1e-3)
     assert np.linalg.norm(mouth - middle) == pytest.approx(42, abs=1e-3)
-    assert EYES[1] / CROP == pytest.approx(0.33)
+    assert pytest.approx(0.33) == EYES
 
 
 def test_flip_mirrors_everything(head):

@@ -8,9 +8,10 @@ import torch
 from safetensors.torch import save_file
 
 from deformcli.errors import WeightsError
-from deformcli.faces.align import ARCFACE, align, crop_points
-from deformcli.faces.detect import FacePoints
-from deformcli.faces.identify import NETWORKS, Identifier, IdentityNetwork
+from deformcli.faces import Mtcnn, crop_points
+from deformcli.faces.align import align
+from deformcli.faces.framing import ARCFACE
+from deformcli.faces.identify import NETWORKS, Identifier
 from deformcli.images import read_image
 from deformcli.metrics.recognition import rank1
 from deformcli.models.light_cnn import LightCNN29
@@ -31,7 +32,7 @@ def test_points_come_to_their_places(side, turn, scale):
     angle = np.radians(turn)
     rotation = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     points = (ARCFACE - ARCFACE.mean(0)) @ rotation.T + (side * 0.48, side * 0.53)
-    aligned = align(dots(points, side), points[None], NETWORKS["mobilefacenet"])
+    aligned = align(dots(points, side), points[None], ARCFACE, 112)
     assert aligned.shape == (1, 3, 112, 112)
     weight = (aligned[0, 0] + 1).clamp_min(0) ** 4
     for x, y in ARCFACE:
@@ -43,8 +44,7 @@ def test_points_come_to_their_places(side, turn, scale):
 
 
 def test_stretch_widens_about_the_eyes():
-    kind = IdentityNetwork(torch.nn.Identity, 112, ARCFACE, stretch=1.5)
-    wide = align(dots(ARCFACE, 112), ARCFACE[None], kind)[0, 0].clamp_min(-0.9)
+    wide = align(dots(ARCFACE, 112), ARCFACE[None], ARCFACE, 112, stretch=1.5)[0, 0].clamp_min(-0.9)
     (y,), columns = divmod(wide.argmax().item(), 112)[:1], (wide.amax(0) > 0).nonzero().flatten()
     plain = (dots(ARCFACE, 112)[0, 0].amax(0) > 0).nonzero().flatten()
     assert (columns.max() - columns.min()) / (plain.max() - plain.min()) == pytest.approx(1.5, abs=0.1)
@@ -54,8 +54,8 @@ def test_stretch_widens_about_the_eyes():
 def test_every_picture_is_aligned_by_its_own_points():
     images = torch.rand(3, 3, 90, 90, generator=torch.Generator().manual_seed(0)) * 2 - 1
     points = ARCFACE * 0.7 + np.arange(3).reshape(3, 1, 1) * 3
-    together = align(images, points, NETWORKS["mobilefacenet"])
-    alone = [align(images[i : i + 1], points[i : i + 1], NETWORKS["mobilefacenet"]) for i in range(3)]
+    together = align(images, points, ARCFACE, 112)
+    alone = [align(images[i : i + 1], points[i : i + 1], ARCFACE, 112) for i in range(3)]
     assert torch.allclose(together, torch.cat(alone), atol=1e-5)
 
 
@@ -64,13 +64,13 @@ def test_points_of_a_face_and_of_none():
 
     crop = torch.from_numpy(astronaut()[20:276, 98:354]).permute(2, 0, 1)[None].float() / 127.5 - 1
     noise = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    face, nothing = FacePoints(CPU)(torch.cat([crop, noise]))
+    face, nothing = Mtcnn().points(torch.cat([crop, noise]))
     assert nothing is None
     left, right, nose, mouth_left, mouth_right = face
     assert left[0] < nose[0] < right[0]
     assert mouth_left[0] < mouth_right[0]
     assert max(left[1], right[1]) < nose[1] < min(mouth_left[1], mouth_right[1])
-    assert FacePoints(CPU)(noise[..., :16, :16]) == [None]
+    assert Mtcnn().points(noise[..., :16, :16]) == [None]
 
 
 def test_rank1_of_mobilefacenet(shared, converted):
@@ -81,7 +81,7 @@ def test_rank1_of_mobilefacenet(shared, converted):
     for folder, take in (("neutral_front", "_03"), ("smiling_front", "_08")):
         faces = [read_image(file.parents[1] / folder / file.name.replace("_03", take)).rgb[::3, ::3] for file in files]
         images = torch.from_numpy(np.stack(faces)).permute(0, 3, 1, 2).float() / 127.5 - 1
-        points = np.stack(FacePoints(CPU)(images))
+        points = np.stack(Mtcnn().points(images))
         embedded[take] = identifier(images, points).numpy()
     assert rank1(embedded["_08"], embedded["_03"], np.arange(10)).mean() >= 0.9
 
@@ -98,13 +98,14 @@ def test_networks_give_unit_vectors(name):
 @pytest.mark.parametrize(("name", "classifier"), [("inception-resnet-v1", "logits"), ("light-cnn-29", "fc2")])
 def test_published_files_carry_a_classifier_too(name, classifier, tmp_path):
     torch.manual_seed(0)
-    network = NETWORKS[name].build().eval()
+    kind = NETWORKS[name]
+    network = kind.build().eval()
     state = {key.removeprefix("network."): value for key, value in network.state_dict().items()}
     save_file({**state, f"{classifier}.weight": torch.zeros(3, 3)}, tmp_path / "w.safetensors")
     identifier = Identifier(name, tmp_path / "w.safetensors", CPU)
     image = torch.rand(1, 3, 128, 128) * 2 - 1
     points = crop_points(128, 128)[None]
-    assert torch.equal(identifier(image, points), network(align(image, points, NETWORKS[name])))
+    assert torch.equal(identifier(image, points), network(align(image, points, kind.points, kind.side, kind.stretch)))
 
 
 def test_light_cnn_has_the_published_layers():

@@ -424,6 +424,16 @@ def test_replaced_keeps_every_other_pixel():
     assert picture.resized_to(RGB[:3]).size == (9, 3)
 
 
+def test_numbers_and_back_are_exact():
+    every = np.arange(256, dtype=np.uint8).reshape(2, 2, 64)
+    image = images.dequantize(torch.from_numpy(every))
+    assert image.dtype == torch.float32 and (image.min(), image.max()) == (-1, 1)
+    assert np.array_equal(images.quantize(image), every)
+    assert images.quantize(torch.tensor([-9.0, 9.0, 0.0])).tolist() == [0, 255, 128]
+    assert np.array_equal(images.from_unit(images.to_unit(every)), every)
+    assert images.from_unit(np.array([-1, 0.5, 2])).tolist() == [0, 128, 255]
+
+
 def test_tensor_and_back_is_exact():
     every = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
     tensor = images.to_tensor(every)

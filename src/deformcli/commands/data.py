@@ -137,15 +137,15 @@ def _splits(spec: str) -> Iterator[tuple[str, Source]]:
 
 
 def _looks(source: Source, shown: bool) -> Iterator[tuple[str, str]]:
-    """What `look_at_all` sees, under a progress bar on a terminal."""
+    """What `read_all` sees, under a progress bar on a terminal."""
     import os
 
-    from deformcli.data.check import look_at_all, pictures_of
+    from deformcli.data.check import pictures_of, read_all
     from deformcli.runtime.progress import bar
 
     pictures = pictures_of(source)
     with bar(len(pictures), wanted=shown, what=source.spec) as advance:
-        for look in look_at_all(pictures, os.cpu_count() or 1):
+        for look in read_all(pictures, os.cpu_count() or 1):
             yield look
             advance()
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deformcli.images import from_unit, to_tensor
 from deformcli.warp import mesh_grid
 
 from .sources import Pair
@@ -69,8 +70,8 @@ def degrade(image: Tensor, rng: np.random.Generator) -> Tensor:
         picture = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
     if rng.random() < 0.4:
         picture = picture + rng.normal(0, rng.uniform(0.005, 0.04), picture.shape)
-    encoded = np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    encoded = from_unit(picture)
     if rng.random() < 0.4:
         quality = int(rng.integers(25, 95))
         encoded = cv2.imdecode(cv2.imencode(".jpg", encoded, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
-    return torch.from_numpy(encoded).permute(2, 0, 1).float() / 127.5 - 1
+    return to_tensor(encoded)[0]

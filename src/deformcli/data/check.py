@@ -33,11 +33,11 @@ class Summary:
     """What is wrong with each picture that cannot be read; it names the picture."""
 
 
-def summarize(source: Source, split: str, looks: Iterator[tuple[str, str]]) -> Summary:
-    """The summary of a source of which every picture has been looked at."""
+def summarize(source: Source, split: str, found: Iterator[tuple[str, str]]) -> Summary:
+    """The summary of a source; `found` is what `read_all` gives of its pictures."""
     pictures = pictures_of(source)
     sizes, unreadable = Counter[str](), []
-    for size, problem in looks:
+    for size, problem in found:
         if problem:
             unreadable.append(problem)
         else:
@@ -57,10 +57,10 @@ def pictures_of(source: Source) -> Pictures:
     return source.data.pictures if isinstance(source.data, Pairs) else source.data
 
 
-def look_at_all(pictures: Pictures, threads: int) -> Iterator[tuple[str, str]]:
+def read_all(pictures: Pictures, threads: int) -> Iterator[tuple[str, str]]:
     """Of every picture, in order: its size, or else what is wrong with it."""
 
-    def look(index: int) -> tuple[str, str]:
+    def read(index: int) -> tuple[str, str]:
         try:
             height, width = pictures.read(index).shape[:2]
         except UsageError as error:
@@ -68,7 +68,7 @@ def look_at_all(pictures: Pictures, threads: int) -> Iterator[tuple[str, str]]:
         return f"{width} x {height}", ""
 
     with ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(look, range(len(pictures)))
+        yield from pool.map(read, range(len(pictures)))
 
 
 def contact_sheet(sources: list[Source]) -> np.ndarray:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from deformcli.images import to_tensor
+
 from .masks import open_masks
 from .sources import Mixture, Pairs, Source, number_of
 
@@ -50,17 +52,12 @@ class MaskedPictures(Dataset):
         picture = _random_square(picture, self.size, rng) if self.train else centre_square(picture, self.size)
         known, target_known = self.masks[kind].draw(rng, self.size), known_pixels(picture)
         return {
-            "image": picture_tensor(picture),
+            "image": to_tensor(picture[..., :3])[0],
             "known": torch.from_numpy(known)[None] * target_known,
             "target_known": target_known,
             "kind": torch.tensor(kind),
             "person": torch.tensor(number_of(pictures.identity(number) or pictures.name(number))),
         }
-
-
-def picture_tensor(picture: np.ndarray) -> Tensor:
-    """(H, W, 3 or 4) uint8 -> its colours (3, H, W) in [-1, 1]."""
-    return torch.from_numpy(picture[..., :3]).permute(2, 0, 1).float() / 127.5 - 1
 
 
 def known_pixels(picture: np.ndarray) -> Tensor:

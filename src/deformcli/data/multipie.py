@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from deformcli.errors import UsageError
+from deformcli.images import to_tensor
 
 from .files import Files
-from .masked import centre_square, known_pixels, picture_tensor
+from .masked import centre_square, known_pixels
 from .sources import Pair, Pairs
 from .splits import check_protocol, is_in_tenths
 
@@ -38,7 +39,7 @@ class MultiPie(Pairs):
     def __init__(self, root: str, split: str, *, protocol: str = "subjects") -> None:
         check_protocol("multipie", protocol, PROTOCOLS)
         paths = sorted(path for path in Path(root).rglob("*") if _camera(path) in YAWS)
-        paths = [path for path in paths if _takes_part(path, split, protocol)]
+        paths = [path for path in paths if _is_of(path, split, protocol)]
         self.pictures = Files(paths, [path.name[:3] for path in paths])
         frontal = {_key(path): index for index, path in enumerate(paths) if _camera(path) == "051"}
         self.pairs = [(index, frontal[_key(path)]) for index, path in enumerate(paths) if _key(path) in frontal]
@@ -57,7 +58,7 @@ class MultiPie(Pairs):
     def pair(self, index: int, size: int, rng: np.random.Generator | None) -> Pair:
         image, target = (centre_square(self.pictures.read(number), size) for number in self.pairs[index])
         yaw = self._yaw(self.pairs[index][0])
-        return Pair(picture_tensor(image), picture_tensor(target), known=known_pixels(target), yaw=yaw)
+        return Pair(to_tensor(image[..., :3])[0], to_tensor(target[..., :3])[0], known=known_pixels(target), yaw=yaw)
 
     def _yaw(self, number: int) -> float:
         return YAWS[_camera(self.pictures.paths[number])]
@@ -74,7 +75,7 @@ def _key(path: Path) -> str:
     return f"{subject}_{session}_{recording}_{light}"
 
 
-def _takes_part(path: Path, split: str, protocol: str) -> bool:
+def _is_of(path: Path, split: str, protocol: str) -> bool:
     subject, _, recording = path.name[:9].split("_")
     if protocol == "subjects":
         return is_in_tenths(subject, 2) == (split == "test")

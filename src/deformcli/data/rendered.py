@@ -21,10 +21,10 @@ import torch
 import torch.nn.functional as F
 
 from deformcli.errors import UsageError
+from deformcli.images import from_unit, to_tensor, to_unit
 from deformcli.runtime.storage import write_atomic
 
 from .files import decode_picture
-from .masked import picture_tensor
 from .sources import Pair, Pairs, Pictures
 from .splits import is_held_out, person
 
@@ -69,7 +69,7 @@ def _encode(sample: Sample, about: Mapping[str, Any]) -> dict[str, bytes]:
         "target.png": _png(sample.target[..., ::-1]),
         "flow.npy": flow.getvalue(),
         "seen.png": _png(np.uint8(255) * (sample.seen > 0)),
-        "face.png": _png(np.round(sample.face * 255).astype(np.uint8)),
+        "face.png": _png(from_unit(sample.face)),
         "json": json.dumps(about).encode(),
     }
 
@@ -111,7 +111,7 @@ def _places(path: Path) -> Mapping[str, tuple[int, int]]:
 
 
 @lru_cache(maxsize=100_000)
-def _scan(path: Path, written: int) -> Mapping[str, tuple[int, int]]:
+def _scan(path: Path, changed: int) -> Mapping[str, tuple[int, int]]:
     with tarfile.open(path) as tar:
         return {member.name: (member.offset_data, member.size) for member in tar.getmembers() if member.isfile()}
 
@@ -138,11 +138,11 @@ def read_pair(path: Path, key: str) -> Pair:
     if not {image.shape[:2], target.shape[:2], seen.shape, face.shape} == {flow.shape[1:]}:
         raise UsageError(f"{path}: the parts of {key} differ in size", REMEDY)
     return Pair(
-        image=picture_tensor(image),
-        target=picture_tensor(target),
+        image=to_tensor(image[..., :3])[0],
+        target=to_tensor(target[..., :3])[0],
         flow=torch.from_numpy(flow).float(),
         seen=torch.from_numpy(seen > 127)[None].float(),
-        face=torch.from_numpy(face)[None].float() / 255,
+        face=torch.from_numpy(to_unit(face))[None],
     )
 
 

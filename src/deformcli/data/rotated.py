@@ -1,8 +1,4 @@
-"""Near-frontal photos turned in 2.5D: the turned view is the input, the photo the target, the exact flow is known.
-
-Lengths are in crop units: the eyes lie `EYES_TO_MOUTH` above the mouth and at a third of a crop `CROP` wide, which is
-how MTCNN's box frames a frontal face. All views are computed on a square `WORLD` units wide around the crop.
-"""
+"""Near-frontal photos turned in 2.5D: the turned view is the input, the photo the target, the exact flow is known."""
 
 from __future__ import annotations
 

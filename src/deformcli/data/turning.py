@@ -1,11 +1,13 @@
 """A near-frontal photo with its face mesh, turned in 2.5D: the turned view, and the exact flow back to the photo.
 
-Lengths are in crop units: the eyes lie `EYES_TO_MOUTH` above the mouth and at a third of a crop `CROP` wide, which is
-how MTCNN's box frames a frontal face. All views are computed on a square `WORLD` units wide around the crop.
+`lay_out` brings the photo into the world frame, `turn` turns it there, `make_pair` crops both views. Lengths are in
+crop units: a crop is `CROP` wide, and frames the face as MTCNN's box frames a frontal one. All views are computed on a
+square `WORLD` units wide around the crop.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -14,48 +16,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deformcli.warp import forward_warp, mesh_grid
-from deformcli.warp.fill import pyramid_fill
+from deformcli.faces import EYES, EYES_TO_MOUTH, eyes_and_mouth, frame_around, outline
+from deformcli.images import dequantize
+from deformcli.warp import forward_warp, mesh_grid, pyramid_fill
 
 from .sources import Pair
 
-CROP, WORLD, EYES_TO_MOUTH = 128, 224, 42.0
-
-
-CELLS = 2 * WORLD  # the surface is turned on a grid twice as fine, so that stretched parts stay closed at 128 pixels
-
-
-EYES = np.array([CROP / 2, CROP * 0.33])  # where the eyes' middle lies in a frontal crop
-
-
+CROP, WORLD = 128, 224
 MARGIN = (WORLD - CROP) / 2
-
-
+CELLS = 2 * WORLD  # the surface is turned on a grid twice as fine, so that stretched parts stay closed at 128 pixels
 PHOTO_SCALE = 1.5  # pixels kept per crop unit
-
-
 AXIS_DEPTH = -40.0  # the head turns about a vertical axis this far behind the middle of the mesh
-
-
 SILHOUETTE_DEPTH = -50.0  # the rim of the head as seen from the front: about the plane of the ears
-
-
 BACKGROUND_DEPTH = -75.0
-
-
 GAP = 7  # cells: as wide a gap may open in a stretched surface
-
-
-EYE_CORNERS = ((33, 133), (362, 263))  # image left, image right
-
-
-MOUTH_CORNERS = (61, 291)
-
-
-FACE_RING = (
-    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
-    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
-)  # fmt: skip
 
 
 class Head(NamedTuple):
@@ -76,19 +50,51 @@ class Turned(NamedTuple):
     mesh: np.ndarray  # (468, 2)
 
 
-def _eyes_and_mouth(mesh: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    left, right = (mesh[list(pair), :2].mean(0) for pair in EYE_CORNERS)
-    return left, right, mesh[list(MOUTH_CORNERS), :2].mean(0)
+def lay_out(picture: np.ndarray, points: np.ndarray) -> Head:
+    """Bring a photo (H, W, 3) and its 468-point mesh (pixels, z smaller = nearer) into the world frame."""
+    to_world = _to_world(points)
+    scale = float(np.linalg.norm(to_world[:, 0]))
+    mesh = np.concatenate([points[:, :2] @ to_world[:, :2].T + to_world[:, 2], -scale * points[:, 2:]], 1)
+    mesh[:, 2] -= mesh[:, 2].mean()
+
+    matrix = to_world * PHOTO_SCALE
+    matrix[:, 2] += to_world[:, :2] @ [0.5, 0.5] * PHOTO_SCALE - 0.5  # mesh pixels have their centre at (0.5, 0.5)
+    side = round(WORLD * PHOTO_SCALE)
+    photo = cv2.warpAffine(picture, matrix, (side, side), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+
+    rims = [outline(mesh, grow) for grow in (1.0, 1.25)]
+    weight = torch.from_numpy(_coverage_of(rims[1], 9.0))
+    around = torch.from_numpy(cv2.resize(photo, (WORLD, WORLD), interpolation=cv2.INTER_AREA)).permute(2, 0, 1)
+    return Head(
+        torch.from_numpy(photo).permute(2, 0, 1).contiguous(),
+        pyramid_fill(around[None].float(), (weight < 0.02)[None, None].float())[0].round().byte(),
+        torch.from_numpy(_depth(mesh, rims)).half(),
+        weight.half(),
+        mesh,
+    )
 
 
 def _to_world(points: np.ndarray) -> np.ndarray:
-    """Similarity (2, 3) from photo pixels to the world: eyes level and at EYES, eye-to-mouth distance fixed."""
-    left, right, mouth = _eyes_and_mouth(points)
+    """Similarity (2, 3) from photo pixels to the world: eyes level and where a crop has them, and so the mouth."""
+    left, right, mouth = eyes_and_mouth(points)
     middle = (left + right) / 2
     angle = np.arctan2(*(right - left)[::-1])
-    scale = EYES_TO_MOUTH / np.linalg.norm(mouth - middle)
+    scale = CROP * EYES_TO_MOUTH / np.linalg.norm(mouth - middle)
     rotation = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    return np.concatenate([rotation, (EYES + MARGIN - rotation @ middle)[:, None]], 1)
+    eyes = np.array([CROP / 2, CROP * EYES]) + MARGIN
+    return np.concatenate([rotation, (eyes - rotation @ middle)[:, None]], 1)
+
+
+def _depth(mesh: np.ndarray, rims: Sequence[np.ndarray]) -> np.ndarray:
+    """Depth (WORLD, WORLD) of the head: a smooth surface through the mesh and the outlines around it."""
+    anchors = np.concatenate([mesh[:, :2], *rims])
+    depths = np.concatenate([mesh[:, 2], *(np.full(len(rim), SILHOUETTE_DEPTH) for rim in rims)])
+    coarse = WORLD // 4
+    axis = (np.arange(coarse) + 0.5) * 4
+    query = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
+    depth = _thin_plate(anchors / WORLD, depths, query / WORLD, 1e-4).reshape(coarse, coarse)
+    depth = cv2.resize(depth.clip(SILHOUETTE_DEPTH - 6, 80), (WORLD, WORLD), interpolation=cv2.INTER_CUBIC)
+    return cv2.GaussianBlur(depth, (0, 0), 3.0)  # the cheek's rim is too steep for the coarse grid
 
 
 def _thin_plate(at: np.ndarray, values: np.ndarray, query: np.ndarray, stiffness: float = 1.0) -> np.ndarray:
@@ -108,52 +114,10 @@ def _thin_plate(at: np.ndarray, values: np.ndarray, query: np.ndarray, stiffness
     return kernel(query, at) @ solution[:-3] + affine(query) @ solution[-3:]
 
 
-def _outline(mesh: np.ndarray, grow: float) -> np.ndarray:
-    """The head's outline seen from the front: the face ring, widened for ears, heightened for hair and skull."""
-    ring = mesh[list(FACE_RING), :2]
-    centre = ring.mean(0)
-    offset = ring - centre
-    stretch = np.where(offset[:, 1:] < 0, [[1.17, 1.42]], [[1.17, 1.12]])
-    return centre + offset * stretch * grow
-
-
 def _coverage_of(polygon: np.ndarray, blur: float) -> np.ndarray:
     mask = np.zeros((WORLD, WORLD), np.float32)
     cv2.fillPoly(mask, [np.round(polygon * 8).astype(np.int32)], 1.0, shift=3)
     return cv2.GaussianBlur(mask, (0, 0), blur)
-
-
-def lay_out(picture: np.ndarray, points: np.ndarray) -> Head:
-    """Bring a photo (H, W, 3) and its 468-point mesh (pixels, z smaller = nearer) into the world frame."""
-    to_world = _to_world(points)
-    scale = float(np.linalg.norm(to_world[:, 0]))
-    mesh = np.concatenate([points[:, :2] @ to_world[:, :2].T + to_world[:, 2], -scale * points[:, 2:]], 1)
-    mesh[:, 2] -= mesh[:, 2].mean()
-
-    matrix = to_world * PHOTO_SCALE
-    matrix[:, 2] += to_world[:, :2] @ [0.5, 0.5] * PHOTO_SCALE - 0.5  # mesh pixels have their centre at (0.5, 0.5)
-    side = round(WORLD * PHOTO_SCALE)
-    photo = cv2.warpAffine(picture, matrix, (side, side), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
-
-    rims = [_outline(mesh, grow) for grow in (1.0, 1.25)]
-    anchors = np.concatenate([mesh[:, :2], *rims])
-    depths = np.concatenate([mesh[:, 2], *(np.full(len(rim), SILHOUETTE_DEPTH) for rim in rims)])
-    coarse = WORLD // 4
-    axis = (np.arange(coarse) + 0.5) * 4
-    query = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
-    depth = _thin_plate(anchors / WORLD, depths, query / WORLD, 1e-4).reshape(coarse, coarse)
-    depth = cv2.resize(depth.clip(SILHOUETTE_DEPTH - 6, 80), (WORLD, WORLD), interpolation=cv2.INTER_CUBIC)
-    depth = cv2.GaussianBlur(depth, (0, 0), 3.0)  # the cheek's rim is too steep for the coarse grid
-
-    weight = torch.from_numpy(_coverage_of(rims[1], 9.0))
-    around = torch.from_numpy(cv2.resize(photo, (WORLD, WORLD), interpolation=cv2.INTER_AREA)).permute(2, 0, 1)
-    return Head(
-        torch.from_numpy(photo).permute(2, 0, 1).contiguous(),
-        pyramid_fill(around[None].float(), (weight < 0.02)[None, None].float())[0].round().byte(),
-        torch.from_numpy(depth).half(),
-        weight.half(),
-        mesh,
-    )
 
 
 def turn(head: Head, yaw: float, pitch: float, roll: float, cells: int = CELLS) -> Turned:
@@ -178,25 +142,6 @@ def turn(head: Head, yaw: float, pitch: float, roll: float, cells: int = CELLS) 
     return Turned(*_without_gaps(landed[0, :2], (coverage[0] > 0.1).float(), landed[0, 2:] > 0.5), mesh[:, :2])
 
 
-def _without_gaps(displacement: Tensor, seen: Tensor, on_head: Tensor) -> tuple[Tensor, Tensor]:
-    """Close the gaps of stretched surfaces: in the head from itself, then the others from what surrounds it."""
-    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (GAP, GAP))
-    head, around = seen * on_head, seen * ~on_head
-    for gapped, source in ((head, head), (seen, around)):
-        closed = torch.from_numpy(cv2.morphologyEx(gapped[0].numpy(), cv2.MORPH_CLOSE, ellipse))[None]
-        gaps = closed * (1 - seen)
-        displacement = torch.where(gaps > 0, _spread(displacement, source), displacement)
-        seen = seen + gaps
-    return displacement, seen
-
-
-def _spread(values: Tensor, source: Tensor) -> Tensor:
-    """Mean of the values (2, C, C) of the source cells (1, C, C) within GAP; 0 where there is none."""
-    layers = torch.cat([values * source, source]).permute(1, 2, 0).numpy()
-    total = torch.from_numpy(cv2.blur(layers, (2 * GAP + 1, 2 * GAP + 1))).permute(2, 0, 1)
-    return total[:2] / total[2:].clamp_min(1e-6)
-
-
 def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
     """Turn (3, 3) by angles in degrees, as in `turn`, for coordinates x right, y down, z toward the camera."""
     a, b, c = np.radians([yaw, pitch, roll])
@@ -218,30 +163,30 @@ def _nearest_depth(flow: Tensor, depth: Tensor) -> Tensor:
     return torch.from_numpy(buffer).flatten()[cell].view(side, side)
 
 
-def framing(
-    eyes: np.ndarray, mouth: np.ndarray, sides: np.ndarray, rng: np.random.Generator | None
-) -> tuple[float, np.ndarray]:
-    """Side and top left corner of the crop a detector would make of a turned face, jittered if `rng` is given.
+def _without_gaps(displacement: Tensor, seen: Tensor, on_head: Tensor) -> tuple[Tensor, Tensor]:
+    """Close the gaps of stretched surfaces: in the head from itself, then the others from what surrounds it."""
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (GAP, GAP))
+    head, around = seen * on_head, seen * ~on_head
+    for gapped, source in ((head, head), (seen, around)):
+        closed = torch.from_numpy(cv2.morphologyEx(gapped[0].numpy(), cv2.MORPH_CLOSE, ellipse))[None]
+        gaps = closed * (1 - seen)
+        displacement = torch.where(gaps > 0, _spread(displacement, source), displacement)
+        seen = seen + gaps
+    return displacement, seen
 
-    Args:
-        eyes, mouth: (2,) their middles as they appear.
-        sides: (N,) x of what the face may reach from and to.
-    """
-    side = CROP * float(np.linalg.norm(mouth - eyes)) / EYES_TO_MOUTH
-    centre_x = (sides.min() + sides.max()) / 2
-    corner = np.array([centre_x - side / 2, eyes[1] - 0.33 * side])
-    if rng is not None:
-        grown = side * float(np.clip(1 + rng.normal(0, 0.08), 0.8, 1.25))
-        corner = corner + (side - grown) / 2 + rng.normal(0, 0.025, 2) * side
-        side = grown
-    return side, corner
+
+def _spread(values: Tensor, source: Tensor) -> Tensor:
+    """Mean of the values (2, C, C) of the source cells (1, C, C) within GAP; 0 where there is none."""
+    layers = torch.cat([values * source, source]).permute(1, 2, 0).numpy()
+    total = torch.from_numpy(cv2.blur(layers, (2 * GAP + 1, 2 * GAP + 1))).permute(2, 0, 1)
+    return total[:2] / total[2:].clamp_min(1e-6)
 
 
 def make_pair(head: Head, yaw: float, pitch: float, roll: float, size: int, rng: np.random.Generator | None) -> Pair:
     """Turn a head and crop both views as a detector would; `rng` jitters the input's framing."""
     turned = turn(head, yaw, pitch, roll, CELLS if size > CROP / 2 else WORLD)
-    left, right, mouth = _eyes_and_mouth(turned.mesh)
-    side, corner = framing((left + right) / 2, mouth, turned.mesh[:, 0], rng)
+    left, right, mouth = eyes_and_mouth(turned.mesh)
+    side, corner = frame_around((left + right) / 2, mouth, turned.mesh[:, 0], rng)
     layers = torch.cat([turned.displacement, turned.seen])[None]
     corner_at = torch.from_numpy(corner).float().view(1, 2, 1, 1)
 
@@ -249,7 +194,7 @@ def make_pair(head: Head, yaw: float, pitch: float, roll: float, size: int, rng:
     here = _sample(layers, pixel * side + corner_at, "nearest")  # interpolating would invent paths across the rims
     flow = ((pixel * side + corner_at + here[:, :2] - MARGIN) / CROP - pixel) * size
 
-    photo, backdrop = head.photo.float()[None] / 127.5 - 1, head.backdrop.float()[None] / 127.5 - 1
+    photo, backdrop = dequantize(head.photo)[None], dequantize(head.backdrop)[None]
     if size < CROP:  # a photo pixel is narrower than a crop pixel: average first, then sample
         photo = F.interpolate(photo, scale_factor=size / CROP / PHOTO_SCALE, mode="area")
     fine = _centres(2 * size) * side + corner_at

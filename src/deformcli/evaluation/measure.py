@@ -14,6 +14,7 @@ from torch import Tensor
 
 from deformcli.data.loading import Batch, to_device
 from deformcli.errors import NothingToDoError
+from deformcli.images import dequantize, quantize
 from deformcli.recipes.recipe import target_known
 
 TARGET = "target"
@@ -108,12 +109,12 @@ def measure(
 
 def rounded(image: Tensor) -> Tensor:
     """Pictures in [-1, 1] as an 8-bit file gives them back."""
-    return ((image + 1) * 127.5).round().clamp(0, 255) / 127.5 - 1
+    return dequantize(quantize(image))
 
 
 def content_hashes(image: Tensor) -> list[bytes]:
     """sha256 of each picture (N, 3, H, W) in [-1, 1], as 8 bits."""
-    pixels = ((image + 1) * 127.5).round().clamp(0, 255).byte().cpu().numpy()
+    pixels = quantize(image).cpu().numpy()
     return [hashlib.sha256(f"{picture.shape}".encode() + picture.tobytes()).digest() for picture in pixels]
 
 

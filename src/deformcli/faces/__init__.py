@@ -4,8 +4,10 @@ from deformcli._lazy import attach
 
 __getattr__, __all__ = attach(
     __name__,
-    align=("crop_points", "face_view"),
-    crops=("SIZE", "Square", "crop", "native_size", "paste", "square_around"),
-    detect=("FRONTAL", "Detector", "Face", "FacePoints", "Mtcnn", "find_detector"),
+    align=("face_view",),
+    crops=("crop", "paste", "pasted"),
+    detect=("FRONTAL", "Detector", "Face", "Mtcnn", "find_detector"),
+    framing=("EYES", "EYES_TO_MOUTH", "SIZE", "Square", "crop_points", "frame_around", "native_size", "square_around"),
     identify=("NETWORKS", "Identifier"),
+    mesh=("eyes_and_mouth", "outline"),
 )

@@ -1,65 +1,16 @@
-"""Cutting a face out the way the networks know faces."""
+"""Cutting a face out the way the networks know faces, and putting one back."""
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from .detect import Face
+from .framing import SIZE, Square
 
-SIZE = 128  # side of a crop in pixels
-LARGEST = 1024  # side of the largest crop at a photo's own resolution
-MARGIN = 10  # pixels of a crop by which the detector's box is grown (thesis section 4.1.1)
 OVAL = 0.85, 0.98  # half the width and height of what is pasted, in halves of a crop: the face without what is around
 BLEND = 0.25  # share of the oval over which it fades in
-EYES, EYES_TO_MOUTH = 0.33, 0.33  # shares of the crop's height: where eyes are in training, and how far from the mouth
-SHIFT = 0.076  # share of the crop by which it lies below the box, so that the eyes are a third down as in training
-
-
-class Square(NamedTuple):
-    """A square in a picture: its centre and its side, in pixels, and by how many degrees it is turned clockwise."""
-
-    x: float
-    y: float
-    side: float
-    roll: float = 0.0
-
-    def to_crop(self, size: int) -> np.ndarray:
-        """The similarity (2, 3), as OpenCV's, from the picture to a crop of size x size."""
-        turn = _axes(self.roll) * (size / self.side)
-        middle = (size - 1) / 2  # pixels' centres are whole numbers
-        return np.column_stack([turn, middle - turn @ [self.x, self.y]])
-
-
-def square_around(face: Face) -> Square:
-    """The square that a crop of the face shows, in which its eyes are level.
-
-    The box of a leaning face is drawn around more than the face: eyes and mouth tell its height instead.
-    """
-    middle = np.array([face.left + face.right, face.top + face.bottom]) / 2
-    if not face.roll:
-        side = (face.bottom - face.top) * SIZE / (SIZE - MARGIN)
-        return Square(middle[0], middle[1] + SHIFT * side, side)
-    axes = _axes(face.roll)
-    eyes, mouth = (axes @ face.points[part].mean(0) for part in (slice(2), slice(3, 5)))
-    side = (mouth - eyes)[1] / EYES_TO_MOUTH
-    x, y = axes.T @ [(axes @ middle)[0], eyes[1] + (1 / 2 - EYES) * side]
-    return Square(x, y, side, face.roll)
-
-
-def _axes(roll: float) -> np.ndarray:
-    """The directions (2, 2) across and down a head that leans clockwise by `roll` degrees, in its picture."""
-    angle = math.radians(roll)
-    return np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-
-
-def native_size(rgb: np.ndarray, square: Square | None) -> int:
-    """The side of a crop that keeps the picture's pixels, within SIZE and LARGEST."""
-    side = max(rgb.shape[:2]) if square is None else round(square.side)
-    return min(max(side, SIZE), LARGEST)
 
 
 def crop(rgb: np.ndarray, square: Square | None, size: int = SIZE) -> np.ndarray:
@@ -76,6 +27,14 @@ def crop(rgb: np.ndarray, square: Square | None, size: int = SIZE) -> np.ndarray
     blurred = cv2.GaussianBlur(rgb, (0, 0), 0.4 / scale) if scale < 0.9 else rgb
     matrix = square.to_crop(size)
     return cv2.warpAffine(blurred, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def pasted(rgb: np.ndarray, squares: Sequence[Square], faces: Sequence[np.ndarray]) -> np.ndarray:
+    """A copy of `rgb` with each face in its square, see `paste`."""
+    whole = rgb.copy()
+    for square, face in zip(squares, faces, strict=True):
+        paste(whole, square, face)
+    return whole
 
 
 def paste(rgb: np.ndarray, square: Square, face: np.ndarray) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +11,20 @@ from typing import TYPE_CHECKING, Protocol
 import cv2
 import numpy as np
 
+from deformcli.errors import WeightsError
+from deformcli.images import quantize
+from deformcli.weights import resolve_weights
+
+from .facenet import network
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-from deformcli.errors import WeightsError
-from deformcli.weights.store import resolve_weights
-
-SURE, UNSURE = (0.6, 0.7, 0.7), (0.5, 0.3, 0.2)  # MTCNN's thresholds: its authors', and those of a second look
-PADDING = 0.25  # of a picture's longer side, around it, in a second look: a face that fills it has no surroundings
-PORTRAIT = 1 / 6  # of a picture's shorter side: the smallest face of a second look, which sees faces in gravel else
-SMALLEST = 20  # MTCNN's smallest face, in pixels
+SURE, UNSURE = (0.6, 0.7, 0.7), (0.5, 0.3, 0.2)  # MTCNN's thresholds: its authors', and those of a second try
+PADDING = 0.25  # of a picture's longer side, around it, in a second try: a face that fills it has no surroundings
+PORTRAIT = 1 / 6  # of a picture's shorter side: the smallest face of a second try, which sees faces in gravel else
+SMALLEST = 20  # MTCNN's smallest face, in pixels; it fails on smaller pictures
 NOSE = 0.55  # how far the nose's tip is before the eyes and the mouth, in distances between these
 UPRIGHT = 5  # degrees that a head seen from the front leans at least; of a profile the points tell it less surely
 FRONTAL, FAR = 12, 35  # degrees: less is called frontal; above, five points in a plane do not tell how far
@@ -96,23 +97,35 @@ class Detector(Protocol):
 class Mtcnn:
     """MTCNN (Zhang et al. 2016) from facenet-pytorch, whose weights come with that package.
 
-    Where it finds nothing it looks again, less strict and with a margin around the picture, for the likeliest face.
+    Where it finds nothing it tries again, less strict and with a margin around the picture, for the likeliest face.
     """
 
-    def __init__(self, device: str = "cpu") -> None:
-        self.network = _mtcnn_class()(keep_all=True, device=device)
+    def __init__(self, device: str | torch.device = "cpu") -> None:
+        self.network = network("mtcnn", "MTCNN")(keep_all=True, device=device)
 
     def find(self, rgb: np.ndarray) -> list[Face]:
         """Faces in a picture (H, W, 3) uint8, largest first."""
         small, scale = _reduced(rgb)
         shorter, longer = sorted(small.shape[:2])
-        if shorter < SMALLEST:  # it fails on smaller pictures
+        if shorter < SMALLEST:
             return []
         faces = self._detect(small, SURE, SMALLEST)
         if not faces:
             unsure = self._detect(small, UNSURE, max(SMALLEST, shorter * PORTRAIT), round(longer * PADDING))
             faces = sorted(unsure, key=lambda face: -face.score)[:1]
         return _enlarged(faces, scale)
+
+    def points(self, image: Tensor) -> list[np.ndarray | None]:
+        """Five points (5, 2) of the surest face in each of (N, 3, H, W) in [-1, 1]; None where there is no face."""
+        if min(image.shape[2:]) < SMALLEST:
+            return [None] * len(image)
+        self.network.thresholds, self.network.min_face_size = list(SURE), SMALLEST
+        pixels = quantize(image).permute(0, 2, 3, 1).cpu().numpy()
+        _, scores, points = self.network.detect(pixels, landmarks=True)
+        return [
+            None if found is None else np.array(found[int(np.argmax(sure))], float)
+            for found, sure in zip(points, scores, strict=True)
+        ]
 
     def _detect(self, rgb: np.ndarray, thresholds: Sequence[float], smallest: float, margin: int = 0) -> list[Face]:
         if margin:
@@ -167,20 +180,6 @@ def _enlarged(faces: Sequence[Face], scale: float) -> list[Face]:
     return sorted(larger, key=lambda face: -face.area)
 
 
-def _mtcnn_class() -> type:
-    """facenet-pytorch's MTCNN alone: the package's own __init__ imports an HTTP client, a trainer and more."""
-    name = "facenet_pytorch"
-    spec = importlib.util.find_spec(name)
-    if spec is None or name in sys.modules:
-        return importlib.import_module(f"{name}.models.mtcnn").MTCNN
-    sys.modules[name] = importlib.util.module_from_spec(spec)  # the package, its __init__ not run
-    try:
-        return importlib.import_module(f"{name}.models.mtcnn").MTCNN
-    finally:
-        for module in [module for module in sys.modules if module.partition(".")[0] == name]:
-            del sys.modules[module]  # whoever imports the package gets it whole
-
-
 def find_detector(name: str, device: str) -> Detector:
     """The detector of that name: mtcnn, the id of other weights, or an .onnx file of YuNet's.
 
@@ -190,23 +189,3 @@ def find_detector(name: str, device: str) -> Detector:
     if name == "mtcnn":
         return Mtcnn(device)
     return YuNet(resolve_weights(name, task="faces", format="onnx"))
-
-
-class FacePoints:
-    """Five points of the surest face in each picture, by MTCNN (Zhang et al. 2016) as in facenet-pytorch."""
-
-    def __init__(self, device: torch.device) -> None:
-        from facenet_pytorch import MTCNN
-
-        self.network = MTCNN(keep_all=True, device=device)
-
-    def __call__(self, image: Tensor) -> list[np.ndarray | None]:
-        """Points (5, 2) for each of (N, 3, H, W) in [-1, 1], image left first; None where there is no face."""
-        if min(image.shape[2:]) < 20:  # MTCNN's smallest face; it fails on smaller pictures
-            return [None] * len(image)
-        pixels = ((image + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
-        _, scores, points = self.network.detect(pixels, landmarks=True)
-        return [
-            None if found is None else np.array(found[int(np.argmax(sure))], float)
-            for found, sure in zip(points, scores, strict=True)
-        ]

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deformcli.models.embedders import MobileFaceNet
-from deformcli.models.light_cnn import LightCNN29
+from deformcli.models import LightCNN29, MobileFaceNet
 from deformcli.weights.networks import load_frozen
 
-from .align import ARCFACE, align, scaled
+from .align import align
+from .facenet import network
+from .framing import ARCFACE, arcface_at
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,7 @@ class _InceptionResnet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        from facenet_pytorch import InceptionResnetV1
-
-        self.network = InceptionResnetV1()
+        self.network = network("inception_resnet_v1", "InceptionResnetV1")()
 
     def load_state_dict(self, state_dict, strict: bool = True, assign: bool = False):
         """Leave out the classifier of the people it was trained on."""
@@ -51,8 +50,8 @@ class _InceptionResnet(nn.Module):
 NETWORKS = {
     "mobilefacenet": IdentityNetwork(MobileFaceNet, 112, ARCFACE),
     # As facenet-pytorch cuts faces out: MTCNN's boxes made square. These are the points' mean places in them.
-    "inception-resnet-v1": IdentityNetwork(_InceptionResnet, 160, scaled((80, 64), 53.2), stretch=1.35),
-    "light-cnn-29": IdentityNetwork(LightCNN29, 128, scaled((64, 40), 48)),
+    "inception-resnet-v1": IdentityNetwork(_InceptionResnet, 160, arcface_at((80, 64), 53.2), stretch=1.35),
+    "light-cnn-29": IdentityNetwork(LightCNN29, 128, arcface_at((64, 40), 48)),
 }
 
 
@@ -66,4 +65,4 @@ class Identifier:
 
     def __call__(self, image: Tensor, points: np.ndarray) -> Tensor:
         """Unit vectors (N, K) of pictures (N, 3, H, W) in [-1, 1] with five points (N, 5, 2) each."""
-        return self.network(align(image, points, self.kind))
+        return self.network(align(image, points, self.kind.points, self.kind.side, self.kind.stretch))

@@ -13,5 +13,9 @@ __getattr__, __all__ = attach(
     formats=("MAX_PIXELS", "READABLE"),
     interop=("from_image", "to_image"),
     masks=("mask_known", "mask_weights"),
-    picture=("Picture", "to_depth", "to_pixels", "to_tensor", "to_uint8"),
+    picture=(
+        *("Picture", "to_depth", "to_tensor", "to_pixels", "to_uint8"),
+        *("quantize", "dequantize", "to_unit", "from_unit"),
+    ),
+    sheet=("save_grid",),
 )

@@ -1,4 +1,7 @@
-"""16 bits a channel, which Pillow does not have in colour: decoded by OpenCV, encoded here with profile and EXIF."""
+"""16 bits a channel, which Pillow does not have in colour: decoded by OpenCV, encoded here with profile and EXIF.
+
+tifffile does not serve: it writes no EXIF directories, and reads LZW by another package alone.
+"""
 
 from __future__ import annotations
 

@@ -83,11 +83,35 @@ def to_pixels(image: Tensor, dtype: np.dtype | type = np.uint8) -> np.ndarray:
     """
     if tuple(image.shape[:-2]) not in ((3,), (1, 3)):
         raise ValueError(f"image: expected (1, 3, H, W) or (3, H, W), got {tuple(image.shape)}")
-    most = np.iinfo(dtype).max
-    pixels = image.detach().reshape(image.shape[-3:]).float().add(1).mul(most / 2).nan_to_num(0)
-    return pixels.round().clamp(0, most).permute(1, 2, 0).contiguous().cpu().numpy().astype(dtype)
+    pixels = _levels(image.reshape(image.shape[-3:]), np.iinfo(dtype).max)
+    return pixels.permute(1, 2, 0).contiguous().cpu().numpy().astype(dtype)
 
 
 def to_uint8(image: Tensor) -> np.ndarray:
     """`to_pixels` of 8 bits."""
     return to_pixels(image)
+
+
+def quantize(image: Tensor) -> Tensor:
+    """[-1, 1] -> uint8 of the same shape, rounded and clipped."""
+    return _levels(image, 255).byte()
+
+
+def dequantize(levels: Tensor) -> Tensor:
+    """uint8 -> float32 in [-1, 1] of the same shape; undone by `quantize`."""
+    return levels.float().div(127.5).sub(1)
+
+
+def from_unit(values: np.ndarray) -> np.ndarray:
+    """0..1 -> uint8 of the same shape, rounded and clipped."""
+    return np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
+
+
+def to_unit(levels: np.ndarray) -> np.ndarray:
+    """uint8 -> float32 in 0..1 of the same shape; undone by `from_unit`."""
+    return levels.astype(np.float32) / 255
+
+
+def _levels(image: Tensor, most: int) -> Tensor:
+    """[-1, 1] -> whole numbers 0..most, as float32."""
+    return image.detach().float().add(1).mul(most / 2).nan_to_num(0).round().clamp(0, most)

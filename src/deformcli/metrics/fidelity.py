@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-FEW = 2048
-"""Below this many items a Frechet distance says more about their number than about their quality."""
+SMALL_SET = 2048
+"""With fewer than so many items a Frechet distance says more about their number than about their quality."""
 
 
 def frechet_distance(features: np.ndarray, target_features: np.ndarray) -> float:

@@ -12,8 +12,9 @@ import pytest
 from deform_frontalize.choice import check, choose, face_at
 from deform_frontalize.options import FaceOptions, ViewOptions
 from deformcli.errors import NothingToDoError, UsageError, WeightsError
-from deformcli.faces.crops import LARGEST, SIZE, Square, crop, native_size, paste, square_around
+from deformcli.faces import SIZE, Square, crop, native_size, paste, square_around
 from deformcli.faces.detect import LONGEST, Face, Mtcnn, YuNet, find_detector
+from deformcli.faces.framing import LARGEST
 
 
 @pytest.fixture(scope="session")

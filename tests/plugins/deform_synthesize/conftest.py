@@ -8,17 +8,17 @@ import cv2
 import numpy as np
 import pytest
 
-from deform_synthesize import people
+from deform_synthesize import figure, people
 from deform_synthesize.rasterize import LIBRARY
 
 GRID = 40
 FIRST = 8000  # vertices of the egg; those that the code knows by number lie elsewhere
 LANDMARKS = {  # as on MakeHuman's base mesh: x, y, z
-    people.OUTER_EYES: ((-0.45, 7.28, 1.35), (0.45, 7.28, 1.35)),
-    people.INNER_EYES: ((-0.18, 7.27, 1.38), (0.18, 7.27, 1.38)),
-    people.MOUTH_CORNERS: ((-0.27, 6.62, 1.42), (0.27, 6.62, 1.42)),
-    people.EAR_FRONTS: ((-0.68, 7.19, 0.93), (0.68, 7.19, 0.93)),
-    (people.NOSE_TIP, people.CHIN, people.NECK): ((0, 6.94, 1.68), (0, 6.2, 1.43), (0, 6.15, 1.23)),
+    figure.OUTER_EYES: ((-0.45, 7.28, 1.35), (0.45, 7.28, 1.35)),
+    figure.INNER_EYES: ((-0.18, 7.27, 1.38), (0.18, 7.27, 1.38)),
+    figure.MOUTH_CORNERS: ((-0.27, 6.62, 1.42), (0.27, 6.62, 1.42)),
+    figure.EAR_FRONTS: ((-0.68, 7.19, 0.93), (0.68, 7.19, 0.93)),
+    (figure.NOSE_TIP, figure.CHIN, figure.NECK): ((0, 6.94, 1.68), (0, 6.2, 1.43), (0, 6.15, 1.23)),
 }
 
 
@@ -99,9 +99,9 @@ def write_worn(folder: Path, name: str) -> None:
     square = ((-0.2, 0.2), (0.2, 0.2), (0.2, 0.5), (-0.2, 0.5))
     lines = [f"v {x} {y} 0" for x, y in square] + ["vt 0 0", "vt 1 0", "vt 1 1", "vt 0 1", "f 1/1 2/2 3/3 4/4"]
     write(folder / f"{name}.obj", "\n".join(lines))
-    left, right = people.OUTER_EYES
+    left, right = figure.OUTER_EYES
     tied = [f"{left} {right} {right} 0.5 0.25 0.25 {x} {y} 0.3" for x, y in square]
     scales = [
-        f"{axis}_scale {left} {people.NOSE_TIP} {size}" for axis, size in zip("xyz", (0.45, 0.34, 0.33), strict=True)
+        f"{axis}_scale {left} {figure.NOSE_TIP} {size}" for axis, size in zip("xyz", (0.45, 0.34, 0.33), strict=True)
     ]
     write(folder / f"{name}.mhclo", "\n".join([f"name {name}", *scales, "verts 0", "", *tied, "material x.mhmat"]))

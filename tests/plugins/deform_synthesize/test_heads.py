@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from deform_synthesize.figure import build, macro_weights
 from deform_synthesize.heads import make_head, random_background
-from deform_synthesize.people import build, macro_weights, random_person
-from deform_synthesize.produce import MULTIPIE, Plan
+from deform_synthesize.people import random_person
+from deform_synthesize.produce import MULTIPIE, SetConfig
 from deformcli.data.rendered import RenderedPairs, read_pair
 from deformcli.data.sources import Pair
 from deformcli.warp import forward_warp
@@ -30,8 +31,8 @@ def warp_error(pair: Pair) -> tuple[float, float]:
 def make_pairs(assets: Path, tmp_path: Path, identity: str, **changes: object) -> list[Pair]:
     from deformcli.data.rendered import write_person
 
-    plan = Plan(tmp_path, **{"views": 3, "yaw": 50.0, "angles": "continuous", "size": 64, "seed": 3, **changes})
-    samples = make_head(plan, identity, assets, ())
+    config = SetConfig(tmp_path, **{"views": 3, "yaw": 50.0, "angles": "continuous", "size": 64, "seed": 3, **changes})
+    samples = make_head(config, identity, assets, ())
     write_person(tmp_path, identity, samples)
     path = tmp_path / "people" / f"{identity}.tar"
     return [read_pair(path, f"{identity}-{view:02d}") for view in range(len(samples))]
@@ -78,13 +79,13 @@ def test_shares_of_the_macro_shapes_add_up(assets):
 
 
 def test_multipie_angles(tmp_path):
-    plan = Plan(tmp_path, 13, 90.0, "multipie", 64, 0)
-    assert sorted(yaw for yaw, *_ in plan.draw_angles(np.random.default_rng(0))) == list(MULTIPIE)
+    config = SetConfig(tmp_path, 13, 90.0, "multipie", 64, 0)
+    assert sorted(yaw for yaw, *_ in config.draw_angles(np.random.default_rng(0))) == list(MULTIPIE)
 
 
 def test_yaws_spread_over_the_whole_range(tmp_path):
-    plan = Plan(tmp_path, 6, 90.0, "continuous", 64, 0)
-    yaws = sorted(yaw for yaw, *_ in plan.draw_angles(np.random.default_rng(0)))
+    config = SetConfig(tmp_path, 6, 90.0, "continuous", 64, 0)
+    yaws = sorted(yaw for yaw, *_ in config.draw_angles(np.random.default_rng(0)))
     assert all(-90 + 30 * part <= yaw <= -60 + 30 * part for part, yaw in enumerate(yaws))
 
 

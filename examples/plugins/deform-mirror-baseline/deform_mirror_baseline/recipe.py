@@ -8,9 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from deformcli.data.loading import Batch
-from deformcli.data.masked import MaskedPictures
-from deformcli.data.sources import Source
+from deformcli.data import Batch, MaskedPictures, Source
 from deformcli.recipes import Predictor, Recipe, TrainingConfig
 
 
