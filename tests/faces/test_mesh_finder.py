@@ -8,8 +8,8 @@ import pytest
 from deformcli.data.files import read_picture
 from deformcli.data.turning import rotation
 from deformcli.faces.detect import Face, YuNet
-from deformcli.faces.mesh import Mesh, MeshFinder
-from deformcli.faces.pose import canonical, eye_distance, fit, mirrored
+from deformcli.faces.mesh_finder import Mesh, MeshFinder
+from deformcli.faces.pose import canonical, eye_distance, fit_pose, mirrored
 from deformcli.weights.store import resolve_weights
 
 FACE = Face(175, 65, 275, 200, 1.0)  # the astronaut's
@@ -45,7 +45,7 @@ def test_points_lie_on_the_face(mesh):
     assert left[0] < nose[0] < right[0]
     assert max(left[1], right[1]) < nose[1] < chin[1]
     assert nose[2] < min(left[2], right[2])  # nearer
-    assert abs(fit(mesh.points).angles_2d[0]) < 20
+    assert abs(fit_pose(mesh.points).angles_2d[0]) < 20
 
 
 def test_a_rough_box_will_do(finder, photo, mesh):
@@ -88,13 +88,13 @@ def test_agrees_with_known_meshes(finder, shared, folder):
         found, known = finder.find(photo, detector.find(photo)[0]), data["points"][index].astype(float)
         error = np.sqrt(np.square((found.points - known)[:, :2]).sum(1).mean()) / eye_distance(known)
         assert error < 0.01
-        assert fit(found.points).angles_2d[0] == pytest.approx(data["yaw_pitch_roll_2d"][index, 0], abs=1.5)
+        assert fit_pose(found.points).angles_2d[0] == pytest.approx(data["yaw_pitch_roll_2d"][index, 0], abs=1.5)
 
 
 def test_poses_are_those_of_known_meshes(shared):
     data = np.load(shared / "data/portraits/facemesh.npz", allow_pickle=False)
     for index in range(0, len(data["name"]), 100):
-        pose = fit(data["points"][index].astype(float))
+        pose = fit_pose(data["points"][index].astype(float))
         assert pose.angles == pytest.approx(data["yaw_pitch_roll"][index], abs=1e-4)
         assert pose.angles_2d == pytest.approx(data["yaw_pitch_roll_2d"][index], abs=1e-4)
         assert pose.fit_error == pytest.approx(data["fit_error"][index], abs=1e-5)
@@ -107,7 +107,7 @@ def test_pose_of_the_turned_canonical_face(angles):
     assert weights.sum() == pytest.approx(1)
     yaw, pitch, roll = angles  # `rotation` has y down: the signs of its pitch are the other way round
     turn = rotation(yaw, 0, 0) @ rotation(0, pitch, 0) @ rotation(0, 0, roll)
-    pose = fit((vertices * [1, -1, 1] @ turn.T) * [7, 7, -7] + [100, 80, 3])
+    pose = fit_pose((vertices * [1, -1, 1] @ turn.T) * [7, 7, -7] + [100, 80, 3])
     assert pose.angles == pytest.approx(angles, abs=1e-6)
     assert pose.angles_2d == pytest.approx(angles, abs=1e-6)
     assert pose.fit_error == pytest.approx(0, abs=1e-9)

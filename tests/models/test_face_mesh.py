@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from deformcli.data.files import read_picture
-from deformcli.faces.crop import Square, crop
+from deformcli.faces import Square, crop
 from deformcli.models.face_mesh import FaceMesh
 from deformcli.weights.networks import load_frozen
 from deformcli.weights.store import resolve_weights

@@ -74,8 +74,7 @@ def mesh(
     A rerun does what is missing.
     """
     from deformcli.data.meshes import MESHES, find_meshes, photo_names, read_meshes, write_meshes
-    from deformcli.faces.detect import detector as open_detector
-    from deformcli.faces.mesh import MeshFinder
+    from deformcli.faces import MeshFinder, find_detector
     from deformcli.runtime.device import choose_device
     from deformcli.runtime.progress import bar
     from deformcli.weights.store import resolve_weights
@@ -89,7 +88,7 @@ def mesh(
         finder = MeshFinder(
             resolve_weights(network.weights or "face-mesh", task="mesh", offline=network.offline), device
         )
-        found = find_meshes(photos, missing, open_detector(detector, str(device)), finder)
+        found = find_meshes(photos, missing, find_detector(detector, str(device)), finder)
         try:
             with bar(len(names), len(rows), wanted=not no_progress, what="meshes") as advance:
                 for count, (name, row) in enumerate(found, 1):

@@ -13,9 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from deformcli.errors import DeformError, NothingToDoError, UsageError
-from deformcli.faces.detect import Detector
-from deformcli.faces.mesh import MeshFinder
-from deformcli.faces.pose import fit
+from deformcli.faces import Detector, MeshFinder, fit_pose
 from deformcli.models.face_mesh import POINTS
 from deformcli.runtime.storage import write_atomic
 
@@ -90,7 +88,7 @@ def _row(path: Path, detector: Detector, finder: MeshFinder) -> Row:
     if not faces:
         raise NothingToDoError(f"{path}: no face found", "try --detector yunet, or leave the photo out")
     mesh = finder.find(rgb, faces[0])
-    pose = fit(mesh.points)
+    pose = fit_pose(mesh.points)
     return {
         "points": mesh.points,
         "score": mesh.score,

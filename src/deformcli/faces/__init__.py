@@ -10,4 +10,6 @@ __getattr__, __all__ = attach(
     framing=("EYES", "EYES_TO_MOUTH", "SIZE", "Square", "crop_points", "frame_around", "native_size", "square_around"),
     identify=("NETWORKS", "Identifier"),
     mesh=("eyes_and_mouth", "outline"),
+    mesh_finder=("Mesh", "MeshFinder"),
+    pose=("Pose", "eye_distance", "fit_pose"),
 )

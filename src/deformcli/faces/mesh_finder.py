@@ -13,8 +13,9 @@ import torch
 from deformcli.models.face_mesh import FaceMesh
 from deformcli.weights.networks import load_frozen
 
-from .crop import Square, crop
+from .crops import crop
 from .detect import Face
+from .framing import Square
 from .pose import OUTER_EYES, eye_distance, mirrored
 
 GROWN = 1.5  # the network wants to see so much around a face, in its longer side

@@ -51,7 +51,7 @@ def eye_distance(points: np.ndarray) -> float:
     return float(np.hypot(*(points[OUTER_EYES[1], :2] - points[OUTER_EYES[0], :2])))
 
 
-def fit(points: np.ndarray) -> Pose:
+def fit_pose(points: np.ndarray) -> Pose:
     """The pose of a mesh (468, 3): pixels, y down, z smaller = nearer."""
     vertices, weights = canonical()
     seen = points * [1.0, -1.0, -1.0]
