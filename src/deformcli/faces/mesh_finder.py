@@ -13,7 +13,7 @@ import torch
 from deformcli.models.face_mesh import FaceMesh
 from deformcli.weights.networks import load_frozen
 
-from .crops import crop
+from .crops import crop, part_around
 from .detect import Face
 from .framing import Square
 from .pose import OUTER_EYES, eye_distance, mirrored
@@ -46,8 +46,7 @@ class MeshFinder:
         """The mesh of a face in a picture (H, W, 3) uint8, in its box, then in `views` and their mirrors."""
         side = GROWN * max(face.right - face.left, face.bottom - face.top)
         first = Square((face.left + face.right) / 2, (face.top + face.bottom) / 2, side, face.roll)
-        rgb, corner = _part(rgb, first)
-        first = first._replace(x=first.x - corner[0], y=first.y - corner[1])
+        rgb, first, corner = part_around(rgb, first)
         rough = self._run(rgb, [first])[0][0]
         points, scores = self._run(rgb, [_square_of(rough, *view) for view in views], both=True)
         mean = points.mean(0)
@@ -64,14 +63,6 @@ class MeshFinder:
             points[len(squares) :] = points[len(squares) :, mirrored()] * [-1, 1, 1] + [FaceMesh.SIDE, 0, 0]
         squares = [*squares, *squares][: len(points)]
         return np.stack([_in_picture(one, square) for one, square in zip(points, squares, strict=True)]), scores
-
-
-def _part(rgb: np.ndarray, square: Square) -> tuple[np.ndarray, np.ndarray]:
-    """What of a picture is around a square, and where its corner (x, y) lies: large photos are costly to cut from."""
-    height, width = rgb.shape[:2]
-    left, top = (int(np.clip(at - square.side, 0, end - 1)) for at, end in ((square.x, width), (square.y, height)))
-    right, bottom = (math.ceil(at + square.side) + 1 for at in (square.x, square.y))
-    return rgb[top : max(bottom, top + 1), left : max(right, left + 1)], np.array([left, top])
 
 
 def _square_of(points: np.ndarray, grown: float, right: float, down: float, turn: float) -> Square:
