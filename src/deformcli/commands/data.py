@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 
 from deformcli.errors import DeformError, PartialError, UsageError
 from deformcli.options import Json, NoProgress
+from deformcli.runtime import bar
 
 if TYPE_CHECKING:
     from deformcli.data.check import Summary
@@ -35,7 +37,7 @@ def check(specs: Specs, sheet: Sheet = None, as_json: Json = False, no_progress:
     from deformcli.images import write_image
 
     sources = [opened for spec in specs for opened in _splits(spec)]
-    summaries = [summarize(source, split, _looks(source, not no_progress)) for split, source in sources]
+    summaries = [summarize(source, split, _each_read(source, not no_progress)) for split, source in sources]
     if as_json:
         typer.echo(json.dumps([_brief(summary) for summary in summaries], indent=2))
     else:
@@ -66,17 +68,14 @@ def _splits(spec: str) -> Iterator[tuple[str, Source]]:
     return iter(found)
 
 
-def _looks(source: Source, shown: bool) -> Iterator[tuple[str, str]]:
+def _each_read(source: Source, shown: bool) -> Iterator[tuple[str, str]]:
     """What `read_all` sees, under a progress bar on a terminal."""
-    import os
-
     from deformcli.data.check import pictures_of, read_all
-    from deformcli.runtime.progress import bar
 
     pictures = pictures_of(source)
     with bar(len(pictures), wanted=shown, what=source.spec) as advance:
-        for look in read_all(pictures, os.cpu_count() or 1):
-            yield look
+        for facts in read_all(pictures, os.cpu_count() or 1):
+            yield facts
             advance()
 
 
