@@ -1,6 +1,8 @@
 """Builds the C++ libraries, if there is a compiler; everything else is in pyproject.toml."""
 
+import platform
 import sys
+from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
@@ -13,6 +15,10 @@ SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 OPTIMIZE = ["-std=c++17", "-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
 OPTIMIZE += ["-fno-wrapv", "-fvisibility=hidden", "-Wno-psabi"]  # Python is built with -fwrapv, which slows the loops
 ATTEMPTS = (["-march=x86-64-v2", "-fopenmp"], ["-march=x86-64-v2"], ["-fopenmp"], [])
+X86_LEVELS = {  # what the warp is compiled for beyond that; it asks the processor for just these
+    "_v3": ["-mavx2", "-mbmi2"],
+    "_v4": ["-mavx2", "-mbmi2", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"],
+}
 ATTEMPTS_MSVC = (["/std:c++17", "/O2", "/openmp"], ["/std:c++17", "/O2"])
 
 
@@ -26,10 +32,12 @@ class BuildSharedLibrary(build_ext):
         return []
 
     def build_extension(self, ext: Extension) -> None:
+        own = ext.extra_compile_args
+        self.build_temp = str(Path(self.build_temp).with_name(ext.name))  # several libraries have a source in common
         msvc = self.compiler.compiler_type == "msvc"
         attempts = ATTEMPTS_MSVC if msvc else [OPTIMIZE + options for options in ATTEMPTS]
         for options in attempts:
-            ext.extra_compile_args = options
+            ext.extra_compile_args = [*options, *own]
             ext.extra_link_args = [option for option in options if option == "-fopenmp"]
             try:
                 return super().build_extension(ext)
@@ -45,16 +53,24 @@ class PlatformWheel(bdist_wheel):
         return "py3", "none", super().get_tag()[2]
 
 
-setup(
-    ext_modules=[
-        Extension(name, sources, language="c++", optional=True)
-        for name, sources in {
-            "deformcli.warp._forward_warp": [
-                f"src/deformcli/warp/csrc/{name}.cpp"
-                for name in ("forward_warp", "labelling", "nearest", "patchmatch", "smooth")
-            ],
-            "deform_synthesize._rasterize": ["plugins/deform_synthesize/csrc/rasterize.cpp"],
-        }.items()
-    ],
-    cmdclass={"build_ext": BuildSharedLibrary, "bdist_wheel": PlatformWheel},
-)
+CSRC = "src/deformcli/warp/csrc/"
+HEADERS = [f"{CSRC}{name}.h" for name in ("vectors", "landing", "memory", "forward", "backward")]
+WARP = "deformcli.warp._forward_warp"
+
+
+def library(name: str, *sources: str, options: tuple[str, ...] | list[str] = ()) -> Extension:
+    return Extension(
+        name, list(sources), depends=HEADERS, extra_compile_args=list(options), language="c++", optional=True
+    )
+
+
+libraries = [
+    library(WARP, *(f"{CSRC}{name}.cpp" for name in ("forward_warp", "labelling", "nearest", "patchmatch", "smooth"))),
+    library("deform_synthesize._rasterize", "plugins/deform_synthesize/csrc/rasterize.cpp"),
+]
+if platform.machine() in ("x86_64", "AMD64") and sys.platform != "win32":
+    libraries += [
+        library(WARP + level, CSRC + "forward_warp.cpp", options=options) for level, options in X86_LEVELS.items()
+    ]
+
+setup(ext_modules=libraries, cmdclass={"build_ext": BuildSharedLibrary, "bdist_wheel": PlatformWheel})

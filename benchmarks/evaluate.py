@@ -1,4 +1,4 @@
-"""What judging costs beside the networks that are judged: python benchmarks/evaluate.py [--pairs 1000] [--device cpu]
+"""What metrics cost beside the networks that are measured: python benchmarks/evaluate.py [--pairs 1000] [--device cpu]
 
 Ratios to the time of the task's own network on the same pictures, measured in turns in one run; below 1 the metrics are
 the cheaper part. The networks' features of the true pictures are not counted: all methods share them. On a CPU it is
@@ -23,7 +23,7 @@ from deformcli.faces.align import align
 from deformcli.metrics import hole_psnr, mse, psnr, ssim
 from deformcli.metrics.perceptual import perceptual_distance
 from deformcli.models.embedders import CompactVGG19Features, MobileFaceNet
-from deformcli.runtime.device import choose_device
+from deformcli.runtime import choose_device
 
 BATCH = 16
 Contestant = Callable[[torch.Tensor, torch.Tensor], object]

@@ -14,18 +14,12 @@ from deformcli import registry
 from .conftest import ROOT
 
 PLUGINS = ROOT / "plugins"
-LATER = {
-    "evaluation",
-    "runtime",
-    "weights",
-}
-"""Packages whose modules plugins still import one by one."""
 
 
 def test_public_names():
     assert deformcli.__all__ == [
         "__version__", "batch", "data", "errors", "evaluation", "faces", "hookimpl", "images", "losses", "metrics",
-        "models", "options", "recipes", "registry", "runs", "runtime", "training", "warp", "weights",
+        "models", "options", "pages", "recipes", "registry", "runs", "runtime", "training", "warp", "weights",
     ]  # fmt: skip
     assert all(getattr(deformcli, name) for name in deformcli.__all__)
 
@@ -57,8 +51,7 @@ def test_plugins_import_the_public_names_alone(path):
             assert not [name.name for name in statement.names if name.name.startswith("deformcli.")]
         if isinstance(statement, ast.ImportFrom) and statement.module and statement.module.startswith("deformcli"):
             _, _, package = statement.module.partition(".")
-            if package.partition(".")[0] not in LATER:
-                assert package in ("", *deformcli.__all__)
-                module = getattr(deformcli, package) if package else deformcli
-                public = getattr(module, "__all__", [name for name in vars(module) if not name.startswith("_")])
-                assert {name.name for name in statement.names} <= set(public)
+            assert package in ("", *deformcli.__all__)
+            module = getattr(deformcli, package) if package else deformcli
+            public = getattr(module, "__all__", [name for name in vars(module) if not name.startswith("_")])
+            assert {name.name for name in statement.names} <= set(public)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import heapq
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from deformcli.data import Batch
-from deformcli.evaluation.measure import TARGET
+from deformcli.evaluation import TARGET
 from deformcli.images import Picture, encode_image, to_uint8
 
 MOST = 240
@@ -27,16 +27,17 @@ class Strip(NamedTuple):
 
 
 class Album:
-    """Sees the batches as they are measured (`evaluator.Observer`), and keeps strips of the worst."""
+    """Sees the batches as they are measured (an `Observer` of `measure`), and keeps strips of the worst."""
 
-    def __init__(self, task: Any) -> None:
-        """`task.pictures(batch)` gives columns beside the methods' own; "output", "target" and flows are left out."""
-        self.task, self.seen, self.columns = task, 0, []
+    def __init__(self, pictures: Callable[[Batch], Mapping[str, Tensor]]) -> None:
+        """`pictures` of a batch are columns beside the methods' own; "output", "target" and flows are left out."""
+        self.pictures, self.seen = pictures, 0
+        self.columns: list[str] = []
         self.strips: list[Strip] = []
 
-    def __call__(self, batch: Batch, images: Mapping[str, Tensor], judged: Mapping[tuple[str, str], Tensor]) -> None:
+    def __call__(self, batch: Batch, images: Mapping[str, Tensor], measured: Mapping[tuple[str, str], Tensor]) -> None:
         target, first = batch[TARGET], next(iter(images))
-        own = self.task.pictures(batch)
+        own = self.pictures(batch)
         shown = {
             name: picture for name, picture in own.items() if name not in (TARGET, "output") and "flow" not in name
         }
@@ -48,10 +49,6 @@ class Album:
                 strip = Strip(error, number, _data_uri(strips[number - self.seen]))
                 (heapq.heappush if len(self.strips) < MOST else heapq.heapreplace)(self.strips, strip)
         self.seen += len(errors)
-
-
-def _left_out(column: str) -> bool:
-    return column in (TARGET, "output") or column.startswith("flow")
 
 
 def _data_uri(image: Tensor) -> str:

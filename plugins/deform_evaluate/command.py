@@ -9,7 +9,7 @@ import typer
 
 from deformcli import options, registry
 
-from .options import Judging, Tables
+from .options import MetricOptions, TableOptions
 
 Weights = Annotated[
     list[str] | None,
@@ -45,8 +45,8 @@ app = typer.Typer(cls=_RecipeByDefault, no_args_is_help=True, help="Measure pict
 def recipe(
     recipe: options.Recipe,
     data: options.Data,
-    judging: Judging,
-    tables: Tables,
+    metrics: MetricOptions,
+    tables: TableOptions,
     weights: Weights = None,
     baseline: Baseline = None,
     masks: options.Masks = None,
@@ -57,39 +57,40 @@ def recipe(
 
     from deformcli.data import InOrder
     from deformcli.recipes import open_items
-    from deformcli.runtime.device import choose_device
+    from deformcli.runtime import choose_device
 
     from .methods import choose_baselines, open_predictors
-    from .run import judge
+    from .run import run
 
-    device = choose_device(judging.device)
-    changes = [f"training.size={size}", f"training.seed={judging.seed}", *([f"masks={masks}"] if masks else [])]
+    device = choose_device(metrics.device)
+    changes = [f"training.size={size}", f"training.seed={metrics.seed}", *([f"masks={masks}"] if masks else [])]
     names = weights or [kind.predictor.default_weights]
-    predictors, hashes = open_predictors(kind, names, changes, device, judging.offline)
+    predictors, hashes = open_predictors(kind, names, changes, device, metrics.offline)
     first = next(iter(predictors.values()))
     items = open_items(kind, first.config, data, "test")
     methods = {name: predictor.predict for name, predictor in predictors.items()}
     methods |= choose_baselines(kind, first, baseline, data, device)
     about = {"recipe": recipe, "data": data, "pictures": f"{size} x {size}, resized by area", "weights": hashes}
-    judge(first, InOrder(items, 16), methods, judging, tables, about, holes="known" in items[0], recipes=predictors)
+    holes = "known" in items[0]
+    run(first, InOrder(items, 16), methods, metrics, tables, about, holes=holes, predictors=predictors)
 
 
 @app.command()
 @options.spread
 def dirs(
-    predictions: Annotated[Path, typer.Argument(metavar="PRED", help="Folder of pictures to judge.")],
+    predictions: Annotated[Path, typer.Argument(metavar="PRED", help="Folder of pictures to measure.")],
     truths: Annotated[Path, typer.Argument(metavar="GT", help="Folder of true pictures of the same names.")],
-    judging: Judging,
-    tables: Tables,
+    metrics: MetricOptions,
+    tables: TableOptions,
 ) -> None:
     """Compare two folders of pictures by file name, whatever the suffix."""
     from .folders import Folders
-    from .run import judge
+    from .run import run
 
     folders = Folders(predictions, truths)
     methods = {f"{predictions.resolve().name}/": lambda batch: batch["image"]}  # no baseline's name
     about = {"folders": [str(predictions), str(truths)], "pictures": "as they are, not resized"}
-    judge(folders, folders, methods, judging, tables, about, holes=False, recipes={})
+    run(folders, folders, methods, metrics, tables, about)
 
 
 @app.command()
@@ -108,7 +109,7 @@ def sweep(
     kind = registry.choose("recipe", recipe, registry.recipes())
 
     from deformcli.images import write_image
-    from deformcli.runtime.device import choose_device
+    from deformcli.runtime import choose_device
 
     from .sweep import lay_out, runs_with
 

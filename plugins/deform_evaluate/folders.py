@@ -1,4 +1,4 @@
-"""Two folders of pictures as a task: what is in one is judged against the file of the same name in the other."""
+"""Two folders of pictures: what is in one is measured against the file of the same name in the other."""
 
 from __future__ import annotations
 

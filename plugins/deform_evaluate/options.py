@@ -9,17 +9,17 @@ import typer
 
 from deformcli import options
 
-_judging = partial(typer.Option, rich_help_panel="Judging")
+_metrics = partial(typer.Option, rich_help_panel="Metrics")
 _tables = partial(typer.Option, rich_help_panel="Tables")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judging:
+class MetricOptions:
     """Which metrics, by which networks, where."""
 
     metrics: Annotated[
         str,
-        _judging(
+        _metrics(
             metavar="NAME,...",
             help="mse, psnr, ssim, hole-mse, hole-psnr, hole-sharpness, gap-auc, gap-auc-true, identity, rank1, "
             "perceptual, style, fid, kid, is. Default: those that need no network.",
@@ -27,16 +27,16 @@ class Judging:
     ] = ""
     identity: Annotated[
         str | None,
-        _judging(
+        _metrics(
             metavar="ID[=FILE]", help="Likeness and Rank-1 by mobilefacenet, inception-resnet-v1 or light-cnn-29."
         ),
     ] = None
     perceptual: Annotated[
-        str | None, _judging(metavar="ID[=FILE]", help="Distance in the features of vgg-16 or vgg-19-compact.")
+        str | None, _metrics(metavar="ID[=FILE]", help="Distance in the features of vgg-16 or vgg-19-compact.")
     ] = None
     features: Annotated[
         list[str] | None,
-        _judging(
+        _metrics(
             metavar="ID[=FILE]",
             help="inception-v3-fid: FID, KID and IS. Another network: a Frechet distance named after it. May repeat.",
         ),
@@ -47,7 +47,7 @@ class Judging:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tables:
+class TableOptions:
     """Where the results go."""
 
     csv: Annotated[Path | None, _tables(metavar="FILE", help="Write every number to a CSV file.")] = None

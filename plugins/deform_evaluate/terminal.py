@@ -1,4 +1,4 @@
-"""The report as tables on a terminal."""
+"""The evaluation as tables on a terminal."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import math
 from rich.console import Console
 from rich.table import Table
 
-from .statistics import Column, Interval, Report, Row
+from deformcli.evaluation import Column, Evaluation, Interval, Row
 
 
-def show(report: Report) -> None:
+def show(evaluation: Evaluation) -> None:
     """Methods by metrics; a table per metric and axis; differences; what was measured on what."""
     console = Console()
-    console.print(_methods(report), *_groups(report))
-    if report.comparisons:
-        console.print(_comparisons(report))
-    for name, value in report.about.items():
+    console.print(_methods(evaluation), *_groups(evaluation))
+    if evaluation.comparisons:
+        console.print(_comparisons(evaluation))
+    for name, value in evaluation.about.items():
         console.print(f"[dim]{name}:[/dim] {text_of(value)}", highlight=False, soft_wrap=True)
-    for note in report.notes:
+    for note in evaluation.notes:
         console.print(f"[yellow]note:[/yellow] {note}", highlight=False, soft_wrap=True)
 
 
@@ -37,22 +37,22 @@ def best(rows: list[Row], column: Column) -> float:
     return (min if column.lower_is_better else max)(values, default=math.nan)
 
 
-def _methods(report: Report) -> Table:
-    ((_, rows),) = report.of_axis("all").items()
+def _methods(evaluation: Evaluation) -> Table:
+    ((_, rows),) = evaluation.of_axis("all").items()
     caption = "± half of the bootstrap 95 % interval" if rows[0].intervals else None
-    table = Table("method", *(column.title for column in report.columns), title="All items", caption=caption)
+    table = Table("method", *(column.title for column in evaluation.columns), title="All items", caption=caption)
     for row in rows:
-        cells = (_cell(row, rows, column) + _half(row.intervals.get(column.name)) for column in report.columns)
+        cells = (_cell(row, rows, column) + _half(row.intervals.get(column.name)) for column in evaluation.columns)
         table.add_row(row.method, *cells)
     return table
 
 
-def _groups(report: Report) -> list[Table]:
+def _groups(evaluation: Evaluation) -> list[Table]:
     tables = []
-    for column in report.columns if len(report.axes) > 1 else ():
-        table = Table("", *report.methods, title=column.title)
-        for axis in report.axes[1:]:
-            for group, rows in report.of_axis(axis).items():
+    for column in evaluation.columns if len(evaluation.axes) > 1 else ():
+        table = Table("", *evaluation.methods, title=column.title)
+        for axis in evaluation.axes[1:]:
+            for group, rows in evaluation.of_axis(axis).items():
                 table.add_row(group, *(_cell(row, rows, column) for row in rows))
             table.add_section()
         tables.append(table)
@@ -69,13 +69,13 @@ def _half(interval: Interval | None) -> str:
     return f"\n[dim]±{(interval[1] - interval[0]) / 2:.2g}[/dim]" if interval else ""
 
 
-def _comparisons(report: Report) -> Table:
+def _comparisons(evaluation: Evaluation) -> Table:
     """A line per two methods; bold where the interval leaves out zero."""
-    names = list(dict.fromkeys(comparison.metric for comparison in report.comparisons))
-    titles = (column.title for column in report.columns if column.name in names)
+    names = list(dict.fromkeys(comparison.metric for comparison in evaluation.comparisons))
+    titles = (column.title for column in evaluation.columns if column.name in names)
     table = Table("difference", *titles, title="Paired differences, all items")
-    found = {(c.one, c.other, c.metric): c for c in report.comparisons}
-    for one, other in dict.fromkeys((c.one, c.other) for c in report.comparisons):
+    found = {(c.one, c.other, c.metric): c for c in evaluation.comparisons}
+    for one, other in dict.fromkeys((c.one, c.other) for c in evaluation.comparisons):
         compared = (found[one, other, name] for name in names)
         cells = (("[bold]" if c.is_clear else "") + number(c.difference) + _half(c.interval) for c in compared)
         table.add_row(f"{one} - {other}", *cells)

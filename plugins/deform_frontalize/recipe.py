@@ -23,7 +23,7 @@ from deformcli.recipes import (
     generator_terms,
     target_known,
 )
-from deformcli.weights.networks import load_frozen
+from deformcli.weights import load_frozen
 
 from .config import PRESETS, FrontalizeConfig
 from .networks import Frontalized
@@ -76,12 +76,10 @@ class FrontalizeRecipe(Recipe):
     def _warp_terms(self, batch: Batch, flow: Tensor, visibility: Tensor | None) -> dict[str, Tensor]:
         weights = self.config.losses
         terms = {"rigidity": weights.rigidity * losses.rigidity_loss(flow)}
-        exact = _exact(batch)
-        if not exact.any():
-            return terms
-        if weights.flow:
+        if weights.flow and batch["seen"].any():
             terms["flow"] = weights.flow * losses.flow_loss(flow, batch["flow"], batch["seen"])
-        if weights.visibility and visibility is not None:
+        exact = _exact(batch)
+        if weights.visibility and visibility is not None and exact.any():
             doubt = F.binary_cross_entropy_with_logits(visibility, batch["seen"], reduction="none")
             terms["visibility"] = weights.visibility * losses.masked_mean(doubt, exact)
         return terms

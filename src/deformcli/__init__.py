@@ -28,6 +28,7 @@ __all__ = [
     "metrics",
     "models",
     "options",
+    "pages",
     "recipes",
     "registry",
     "runs",

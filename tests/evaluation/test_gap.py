@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from deformcli.evaluation import gap as gap_judge
+from deformcli.evaluation import gap
 from deformcli.evaluation.gap import area_under_curve, gap_auc
 
 CPU = torch.device("cpu")
@@ -22,14 +22,14 @@ def noise() -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
 
 
 def test_smooth_holes_show_and_noise_in_noise_does_not(noise, monkeypatch):
-    monkeypatch.setattr(gap_judge, "STEPS", 40)
+    monkeypatch.setattr(gap, "STEPS", 40)
     images, known, people = noise
     assert gap_auc(images * known, known, people, 0, CPU).min() > 0.8
     assert 0.4 < gap_auc(images, known, people, 0, CPU).mean() < 0.6
 
 
 def test_the_seed_decides(noise, monkeypatch):
-    monkeypatch.setattr(gap_judge, "STEPS", 3)
+    monkeypatch.setattr(gap, "STEPS", 3)
     images, known, people = noise
     first, again, other = (gap_auc(images, known, people, seed, CPU) for seed in (0, 0, 1))
     assert (first == again).all()

@@ -13,7 +13,7 @@ from deform_frontalize.recipe import FrontalizeRecipe
 from deform_inpaint.predictor import InpaintPredictor
 from deform_inpaint.recipe import InpaintRecipe
 from deformcli.data.spec import open_source
-from deformcli.evaluation.measure import measure
+from deformcli.evaluation import measure
 from deformcli.metrics import mse, psnr
 from deformcli.recipes import Predictor, Recipe, open_items
 from deformcli.weights.manifest import all_weights
@@ -25,11 +25,11 @@ def _means(
 ) -> dict[tuple[str, str], dict[str, float]]:
     data = Subset(open_items(recipe, predictor.config, [f"{kind}:{portraits}"], "test"), items)
     methods = {"ours": predictor.predict, **predictor.baselines()}
-    judges = {
+    metrics = {
         "mse": lambda image, target, batch: mse(image, target),
         "psnr": lambda image, target, batch: psnr(image, target),
     }
-    found = measure(predictor, DataLoader(data, 16), methods, judges, device=torch.device("cpu"))
+    found = measure(predictor, DataLoader(data, 16), methods, metrics, device=torch.device("cpu"))
     means: dict[tuple[str, str], dict[str, float]] = {}
     for method, metric in found.values:
         for group in set(found.groups):

@@ -1,4 +1,4 @@
-"""`deform data`: what is in the data that `--data` names."""
+"""`deform data`: what is in the data that `--data` names, and meshes of faces for it."""
 
 from __future__ import annotations
 
@@ -11,23 +11,31 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deformcli.errors import DeformError, PartialError, UsageError
-from deformcli.options import Json, NoProgress
-from deformcli.runtime import bar
+from deformcli import runtime, weights
+from deformcli.errors import DeformError, NothingToDoError, PartialError, UsageError
+from deformcli.options import Json, NetworkOptions, NoProgress, spread
 
 if TYPE_CHECKING:
     from deformcli.data.check import Summary
     from deformcli.data.sources import Source
 
-app = typer.Typer(help="Look at data sets.", no_args_is_help=True)
+app = typer.Typer(help="Look at data sets, and make ready photos of one's own.", no_args_is_help=True)
 Specs = Annotated[list[str], typer.Argument(metavar="KIND:ROOT...", help="As in --data; see docs/data.md.")]
 Sheet = Annotated[Path | None, typer.Option("--sheet", metavar="FILE.png", help="Write a contact sheet.")]
+Photos = Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder of photos; those below count too.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE.npz", help="To write; default: PHOTOS/facemesh.npz.")
+]
+Finder = Annotated[
+    str, typer.Option("--detector", metavar="mtcnn|yunet|FILE.onnx", help="What finds the faces, as in frontalize.")
+]
 SHOWN = 20  # unreadable pictures
+SAVED_EVERY = 200  # photos
 
 
 @app.callback()
 def default() -> None:
-    """Look at data sets."""
+    """Look at data sets, and make ready photos of one's own."""
 
 
 @app.command()
@@ -53,6 +61,64 @@ def check(specs: Specs, sheet: Sheet = None, as_json: Json = False, no_progress:
         raise PartialError(f"{unreadable} pictures cannot be read", remedy)
 
 
+@app.command()
+@spread
+def mesh(
+    photos: Photos,
+    network: NetworkOptions,
+    output: Output = None,
+    detector: Finder = "mtcnn",
+    as_json: Json = False,
+    no_progress: NoProgress = False,
+) -> None:
+    """Find the 468-point mesh of the largest face in each photo, for rotated: and synthesize photos (exit 3: not all).
+
+    A rerun does what is missing.
+    """
+    from deformcli.data.meshes import MESHES, find_meshes, photo_names, read_meshes, write_meshes
+    from deformcli.faces import MeshFinder, find_detector
+
+    names, path = photo_names(photos), output or photos / MESHES
+    there, device = read_meshes(path), runtime.choose_device(network.device)
+    rows = {name: there[name] for name in names if name in there}
+    missing = [name for name in names if name not in there]
+    failed: dict[str, DeformError] = {}
+    if missing:
+        finder = MeshFinder(
+            weights.resolve_weights(network.weights or "face-mesh", task="mesh", offline=network.offline), device
+        )
+        found = find_meshes(photos, missing, find_detector(detector, str(device)), finder)
+        try:
+            with runtime.bar(len(names), len(rows), wanted=not no_progress, what="meshes") as advance:
+                for count, (name, row) in enumerate(found, 1):
+                    (failed if isinstance(row, DeformError) else rows)[name] = row  # type: ignore[index,assignment]
+                    if count % SAVED_EVERY == 0:
+                        write_meshes(path, rows)
+                    advance()
+        finally:
+            if rows:
+                write_meshes(path, rows)
+    _tell(path, len(rows), len(missing) - len(failed), failed, as_json)
+
+
+def _tell(path: Path, meshes: int, new: int, failed: dict[str, DeformError], as_json: bool) -> None:
+    """Say what was found, name what was not; raise if something is missing."""
+    faceless = [name for name, error in failed.items() if isinstance(error, NothingToDoError)]
+    unreadable = [name for name in failed if name not in faceless]
+    if as_json:
+        told = {"file": str(path), "meshes": meshes, "new": new, "faceless": faceless, "unreadable": unreadable}
+        typer.echo(json.dumps(told, indent=2))
+    typer.echo(f"{meshes} meshes in {path}, {new} of them new", err=True)
+    for error in list(failed.values())[:SHOWN]:
+        typer.echo(f"  {error.cause}", err=True)
+    if len(failed) > SHOWN:
+        typer.echo(f"  and {len(failed) - SHOWN} more without a mesh (all of them: --json)", err=True)
+    if failed:
+        cause = f"{len(failed)} photos have no mesh: {len(faceless)} without a face, {len(unreadable)} unreadable"
+        kind = PartialError if meshes else NothingToDoError if faceless else DeformError
+        raise kind(cause, "try --detector yunet, repair them, or leave them out: those with a mesh can be used")
+
+
 def _splits(spec: str) -> Iterator[tuple[str, Source]]:
     """The splits of a data set, without one that is empty; if none is there, what is wrong."""
     from deformcli.data.spec import open_source
@@ -73,7 +139,7 @@ def _each_read(source: Source, shown: bool) -> Iterator[tuple[str, str]]:
     from deformcli.data.check import pictures_of, read_all
 
     pictures = pictures_of(source)
-    with bar(len(pictures), wanted=shown, what=source.spec) as advance:
+    with runtime.bar(len(pictures), wanted=shown, what=source.spec) as advance:
         for facts in read_all(pictures, os.cpu_count() or 1):
             yield facts
             advance()

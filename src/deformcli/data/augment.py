@@ -21,7 +21,7 @@ def relight(pair: Pair, rng: np.random.Generator) -> Pair:
     """
     gamma = np.exp(rng.normal(0, 0.15))
     gain = np.exp(rng.normal(0, 0.1) + rng.normal(0, 0.06, 3))
-    side = rng.normal(0, 0.35) if rng.random() < 0.5 and pair.flow is not None else 0.0
+    side = rng.normal(0, 0.35) if rng.random() < 0.5 and _dense(pair) else 0.0
     direction, place, softness = rng.uniform(-np.pi, np.pi), rng.normal(0, 0.3), rng.uniform(0.15, 0.6)
     tint = 1 + rng.normal(0, 0.2, 3)
 
@@ -33,8 +33,12 @@ def relight(pair: Pair, rng: np.random.Generator) -> Pair:
         return picture.clamp(0, 1) * 2 - 1
 
     here = mesh_grid(*pair.target.shape[1:])[0]
-    there = here if pair.flow is None else here + pair.flow * (2 / pair.target.shape[-1])
+    there = here if not _dense(pair) else here + pair.flow * (2 / pair.target.shape[-1])
     return pair._replace(image=lit(pair.image, there), target=lit(pair.target, here))
+
+
+def _dense(pair: Pair) -> bool:
+    return pair.flow is not None and not pair.sparse
 
 
 def occlude(pair: Pair, rng: np.random.Generator) -> Pair:

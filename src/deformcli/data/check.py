@@ -78,6 +78,8 @@ def contact_sheet(sources: list[Source]) -> np.ndarray:
     """
     rows = []
     for source in sources:
+        if not len(source.data):
+            continue
         chosen = np.linspace(0, len(source.data) - 1, min(COLUMNS, len(source.data))).round().astype(int)
         columns = [_column(source.data, int(index)) for index in chosen]
         row = np.concatenate(columns, 1)

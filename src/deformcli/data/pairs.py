@@ -19,9 +19,10 @@ class FacePairs(Dataset):
     """Items of sources that have pairs, each a dict of
 
     - "image", "target" (3, S, S) in [-1, 1]: the turned view and the frontal one;
-    - "exact", 1 if the exact flow is known, else 0; then "flow" (2, S, S) and "seen" (1, S, S) are 0 throughout;
+    - "exact", 1 if the exact flow is known, else 0; then "flow" (2, S, S) and "seen" (1, S, S) are 0 throughout, or
+      those of a sparse flow, between landmarks, which says nothing of what is not "seen";
     - "face" (1, S, S), 0 on the target's background where that is known;
-    - "target_known" (1, S, S), 0 where the target itself is unknown;
+    - "target_known" (1, S, S), 0 where the target itself is unknown: everywhere, if there is no frontal picture;
     - "yaw" in degrees;
     - "person", a number for who it is.
 
@@ -66,11 +67,11 @@ def _varied(pair: Pair, rng: np.random.Generator) -> Pair:
 
 def flip(pair: Pair) -> Pair:
     """The mirror image of a pair."""
-    image, target, flow, seen, face, known, yaw = pair
+    image, target, flow, seen, face, known, yaw, sparse = pair
     if flow is not None:
         flow = flow.flip(-1) * flow.new_tensor([-1.0, 1.0]).view(2, 1, 1)
     image, target, seen, face, known = (x if x is None else x.flip(-1) for x in (image, target, seen, face, known))
-    return Pair(image, target, flow, seen, face, known, -yaw)
+    return Pair(image, target, flow, seen, face, known, -yaw, sparse)
 
 
 def _item(pair: Pair) -> dict[str, Tensor]:
@@ -80,7 +81,7 @@ def _item(pair: Pair) -> dict[str, Tensor]:
     return {
         "image": pair.image,
         "target": pair.target,
-        "exact": torch.tensor(float(pair.flow is not None)),
+        "exact": torch.tensor(float(pair.flow is not None and not pair.sparse)),
         "flow": torch.zeros(2, height, width) if pair.flow is None else pair.flow,
         "seen": 0 * ones if pair.flow is None else pair.seen,
         "face": ones if pair.face is None else pair.face,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import numpy as np
 from deformcli.errors import UsageError
 
 from .files import Files, read_picture
+from .meshes import MESHES
 from .sources import Pair, Pairs
 from .splits import is_held_out, person
 from .turning import Head, lay_out, make_pair
+
+USABLE = 0.1  # spread up to which a mesh is used
 
 
 class RotatedPhotos(Pairs):
@@ -24,8 +28,9 @@ class RotatedPhotos(Pairs):
 
     TEST_YAWS = (-75, -60, -45, -30, -15, 15, 30, 45, 60, 75)
 
-    def __init__(self, root: str, split: str) -> None:
-        self.photos = near_frontal(Path(root), Path(root) / "facemesh.npz", split)
+    def __init__(self, root: str, split: str, left_out: Collection[Path] = ()) -> None:
+        photos = near_frontal(Path(root), Path(root) / MESHES, split)
+        self.photos = [(path, points) for path, points in photos if path not in left_out]
         paths = [path for path, _ in self.photos]
         self.pictures = Files(paths, [person(path) for path in paths])
         self.max_yaw = 75.0
@@ -55,10 +60,10 @@ def near_frontal(root: Path, meshes: Path, split: str = "") -> list[tuple[Path, 
         UsageError: there is none, or no meshes.
     """
     if not meshes.is_file():
-        raise UsageError(f"{root}: no {meshes.name} there", "name a folder of photos with their 468-point meshes")
+        raise UsageError(f"{root}: no {meshes.name} there", f"make it with deform data mesh {root}")
     data = np.load(meshes, allow_pickle=False)
     yaw, pitch, _ = np.abs(data["yaw_pitch_roll_2d"]).T
-    usable = (yaw <= 12) & (pitch < 22) & (data["spread"] < 0.1)
+    usable = (yaw <= 12) & (pitch < 22) & (data["spread"] < USABLE)
     kept = [
         (root / str(name), points.astype(np.float32).tobytes())
         for name, points, good in zip(data["name"], data["points"], usable, strict=True)

@@ -44,12 +44,13 @@ class Pair(NamedTuple):
     """A turned face and the same face from the front, S pixels wide."""
 
     image: Tensor  # (3, S, S) in [-1, 1]
-    target: Tensor  # (3, S, S) in [-1, 1]
+    target: Tensor  # (3, S, S) in [-1, 1]; without a frontal picture grey, and `known` is 0 throughout
     flow: Tensor | None = None  # (2, S, S) exact forward flow from image to target, if there is one
     seen: Tensor | None = None  # (1, S, S) 1 where that flow is exact, 0 where the target does not show the pixel
     face: Tensor | None = None  # (1, S, S) in the target: 1 on the head, 0 on the background; None: unknown
     known: Tensor | None = None  # (1, S, S) the target's known pixels; None: all
     yaw: float = 0.0  # degrees; > 0: the nose points toward image right
+    sparse: bool = False  # the flow is known at single pixels alone: what is not `seen` may still be visible
 
 
 class Pairs(ABC):

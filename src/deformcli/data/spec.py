@@ -15,11 +15,14 @@ from .sources import Source
 KINDS = {
     "celeba": "deformcli.data.celeba:open_celeba",
     "deepfashion": "deformcli.data.deepfashion:open_deepfashion",
+    "fairface": "deformcli.data.fairface:open_fairface",
     "folder": "deformcli.data.folder:open_folder",
     "hf": "deformcli.data.hf:open_hf",
+    "london": "deformcli.data.london:open_london",
     "multipie": "deformcli.data.multipie:MultiPie",
     "rendered": "deformcli.data.rendered:RenderedPairs",
     "rotated": "deformcli.data.rotated:RotatedPhotos",
+    "views": "deformcli.data.views:open_views",
 }
 """Kind -> "module:function" of (root, split, **options) -> Pictures or Pairs; plugins add theirs in the same form."""
 

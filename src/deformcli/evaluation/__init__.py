@@ -1,1 +1,17 @@
-"""What `deform evaluate` measures with."""
+"""What `deform evaluate` measures with: methods on the same items, by chosen metrics, into tables with intervals.
+
+torch is imported when these are used.
+"""
+
+from deformcli._lazy import attach
+
+__getattr__, __all__ = attach(
+    __name__,
+    describers=("Remembered",),
+    evaluation=("Evaluation", "evaluate"),
+    gap=("gap_auc",),
+    measurements=("TARGET", "Describer", "GroundTruth", "Measurements", "Method", "measure"),
+    metrics=("Column", "FeatureMetric", "ItemMetric", "SetMetric"),
+    selection=("Selection", "select_metrics"),
+    statistics=("Comparison", "Interval", "Row"),
+)

@@ -1,4 +1,4 @@
-"""Can filled pixels be told from the others? A fresh gap discriminator learns on some pictures and judges the rest."""
+"""Can filled pixels be told from the others? A new gap discriminator learns on some pictures, and meets the rest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STEPS, BATCH, RATE = 100, 8, 1e-3
 def gap_auc(images: Tensor, known: Tensor, people: np.ndarray, seed: int, device: torch.device) -> np.ndarray:
     """How well a fresh gap discriminator (section 3.2) finds the holes of each picture: (N,) areas under its ROC curve.
 
-    0.5 is no better than a guess. Each picture is judged by a discriminator that was trained on other people's.
+    0.5 is no better than a guess. Each picture is shown to a discriminator that was trained on other people's.
 
     Args:
         images: (N, 3, H, W) in [-1, 1], H and W multiples of 4.
@@ -28,10 +28,10 @@ def gap_auc(images: Tensor, known: Tensor, people: np.ndarray, seed: int, device
         return np.full(len(people), np.nan)
     values = np.empty(len(people))
     for fold in (0, 1):
-        judge = _trained(images[half != fold], known[half != fold], seed, device)
+        discriminator = _trained(images[half != fold], known[half != fold], seed, device)
         for index in np.flatnonzero(half == fold):
             with autocast(device, "auto"):
-                belief = judge(images[index, None].to(device))[0].float().cpu()
+                belief = discriminator(images[index, None].to(device))[0].float().cpu()
             values[index] = area_under_curve(belief.flatten(), known[index].flatten() > 0)
     return values
 
@@ -41,17 +41,17 @@ def _trained(images: Tensor, known: Tensor, seed: int, device: torch.device) -> 
     random = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        judge = GapDiscriminator().to(device, memory_format=network_layout(device))
-    optimizer = torch.optim.Adam(judge.parameters(), RATE)
+        discriminator = GapDiscriminator().to(device).to(memory_format=network_layout(device))
+    optimizer = torch.optim.Adam(discriminator.parameters(), RATE)
     for _ in range(STEPS):
         some = torch.randint(len(images), (BATCH,), generator=random)
         with autocast(device, "auto"):
-            belief = judge(images[some].to(device))
+            belief = discriminator(images[some].to(device))
         loss = losses.gap_loss(belief.float(), known[some].to(device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return judge.eval().requires_grad_(False)
+    return discriminator.eval().requires_grad_(False)
 
 
 def area_under_curve(score: Tensor, positive: Tensor) -> float:

@@ -29,6 +29,17 @@ def crop(rgb: np.ndarray, square: Square | None, size: int = SIZE) -> np.ndarray
     return cv2.warpAffine(blurred, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
+def part_around(rgb: np.ndarray, square: Square) -> tuple[np.ndarray, Square, tuple[int, int]]:
+    """What of a picture is around a square, that square in it, and where its corner (x, y) lies in the picture.
+
+    Cutting from a part costs less than from a large photo, and gives the same.
+    """
+    height, width = rgb.shape[:2]
+    left, top = (int(np.clip(at - square.side, 0, end - 1)) for at, end in ((square.x, width), (square.y, height)))
+    right, bottom = (max(int(at + square.side) + 2, start + 1) for at, start in ((square.x, left), (square.y, top)))
+    return rgb[top:bottom, left:right], square._replace(x=square.x - left, y=square.y - top), (left, top)
+
+
 def pasted(rgb: np.ndarray, squares: Sequence[Square], faces: Sequence[np.ndarray]) -> np.ndarray:
     """A copy of `rgb` with each face in its square, see `paste`."""
     whole = rgb.copy()

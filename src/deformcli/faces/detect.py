@@ -157,11 +157,13 @@ class YuNet:
         small, scale = _reduced(rgb)
         self.network.setInputSize((small.shape[1], small.shape[0]))
         rows = self.network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1]
-        return _enlarged([] if rows is None else [_as_mtcnn(row) for row in rows], scale)
+        return _enlarged([] if rows is None else [yunet_face(row) for row in rows], scale)
 
 
-def _as_mtcnn(row: np.ndarray) -> Face:
-    """The face as MTCNN would have boxed it: by a fixed affinity, measured on photos turned by 0 to 75 degrees."""
+def yunet_face(row: np.ndarray) -> Face:
+    """The face of YuNet's row (15,), boxed as MTCNN would have: by a fixed affinity, measured on photos turned 0 to 75
+    degrees.
+    """
     x, y, width, height = map(float, row[:4])
     return Face(x, y, x + width, y + 0.98 * height, float(row[14]), row[4:14].reshape(5, 2))
 

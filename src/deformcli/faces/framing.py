@@ -50,6 +50,18 @@ def square_around(face: Face) -> Square:
     return Square(x, y, side, face.roll)
 
 
+def frontal_square(left: np.ndarray, right: np.ndarray, mouth: np.ndarray) -> Square:
+    """The square of a frontal crop: eyes level and EYES down, the mouth EYES_TO_MOUTH below them.
+
+    Args:
+        left, right, mouth: (2,) middles of the eyes and the mouth, pixels' centres at whole numbers.
+    """
+    roll = math.degrees(math.atan2(*(right - left)[::-1]))
+    side = float(np.hypot(*(mouth - (left + right) / 2))) / EYES_TO_MOUTH
+    x, y = (left + right) / 2 + np.array([0, (1 / 2 - EYES) * side]) @ _axes(roll)
+    return Square(float(x), float(y), side, roll)
+
+
 def _axes(roll: float) -> np.ndarray:
     """The directions (2, 2) across and down a head that leans clockwise by `roll` degrees, in its picture."""
     angle = math.radians(roll)

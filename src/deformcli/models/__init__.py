@@ -6,6 +6,7 @@ __getattr__, __all__ = attach(
     __name__,
     discriminators=("FacePatchDiscriminator", "GapDiscriminator", "SpectralPatchDiscriminator"),
     embedders=("CompactVGG19Features", "MobileFaceNet", "VGG16Features"),
+    face_mesh=("FaceMesh",),
     gated=("GatedUNet",),
     hourglass=("ResidualHourglass",),
     light_cnn=("LightCNN29",),

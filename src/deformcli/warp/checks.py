@@ -17,14 +17,17 @@ def check_warp_arguments(image: Tensor, flow: Tensor) -> None:
             raise TypeError(f"{name}: expected a torch.Tensor, got {type(tensor).__name__}")
         if tensor.dim() != 4:
             raise ValueError(f"{name}: expected 4 dimensions (N, C, H, W), got shape {tuple(tensor.shape)}")
-    if flow.shape[1] != 2:
+    (images, _, *size), (flows, channels, *flow_size) = image.shape, flow.shape
+    if channels != 2:
         raise ValueError(f"flow: expected 2 channels (x, y), got shape {tuple(flow.shape)}")
-    if image.shape[2:] != flow.shape[2:] or 0 in flow.shape[2:]:
-        raise ValueError(f"flow: expected the image's size {tuple(image.shape[2:])}, got {tuple(flow.shape[2:])}")
-    if image.shape[0] not in (1, flow.shape[0]):
-        raise ValueError(f"image: expected a batch of {flow.shape[0]} (the flow's) or 1, got {image.shape[0]}")
+    if size != flow_size or 0 in size:
+        raise ValueError(f"flow: expected the image's size {tuple(size)}, got {tuple(flow_size)}")
+    if images not in (1, flows):
+        raise ValueError(f"image: expected a batch of {flows} (the flow's) or 1, got {images}")
     if image.device != flow.device:
         raise ValueError(f"flow: expected the image's device {image.device}, got {flow.device}")
+    if image.dtype == flow.dtype and flow.dtype in _FULL:
+        return
     if image.device.type in AUTOCAST_DEVICES and torch.is_autocast_enabled(image.device.type):
         return  # the op's autocast rule brings both to float32
     if flow.dtype not in _FULL:

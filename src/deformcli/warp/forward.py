@@ -7,7 +7,7 @@ from functools import cache
 from types import ModuleType
 
 import torch
-from torch import Tensor
+from torch import _C, Tensor
 
 from . import cuda, native, reference
 from .checks import AUTOCAST_DEVICES, check_warp_arguments
@@ -15,6 +15,7 @@ from .reference import Pair
 
 EPS = 1e-6
 IMPLEMENTATIONS: dict[str, ModuleType] = {"reference": reference, "native": native, "cuda": cuda}
+_PLAIN, _NO_MODE = _C._dispatch_keys(torch.empty(0)), _C._dispatch_tls_local_include_set()
 _DEVICES = {"native": "cpu", "cuda": "cuda"}  # the device each of the others is made for
 
 
@@ -26,7 +27,9 @@ def forward_warp(image: Tensor, flow: Tensor, *, eps: float = EPS, impl: str | N
             float32, float64, or float16 / bfloat16 with a float32 flow (sums stay float32).
         flow: (N, 2, H, W), displacement in pixels, channel 0 = x (right), 1 = y (down). float32 or float64.
         eps: added to the coverage before the division (eq. 3.7); above 0.
-        impl: one of IMPLEMENTATIONS, or None for the best one on the image's device.
+        impl: "reference" (torch ops, any device), "native" (C++ on the CPU, in the best instruction set that it was
+            built for and the processor has; all give the same bits), "cuda" (NVIDIA GPUs), or None for the best one
+            on the image's device.
 
     Returns:
         warped: (N, C, H, W) in the image's dtype; 0 in holes.
@@ -46,7 +49,26 @@ def forward_warp(image: Tensor, flow: Tensor, *, eps: float = EPS, impl: str | N
         raise ValueError(f"eps: expected a number above 0, got {eps}")
     if impl is not None and impl not in IMPLEMENTATIONS:
         raise ValueError(f"impl: expected one of {', '.join(IMPLEMENTATIONS)} or None, got {impl!r}")
+    if _nobody_watches(image, flow):
+        return _implementation(impl or "", flow.device).forward_warp(image, flow, eps)
     return _forward_op(image, flow, eps, impl or "")
+
+
+def _nobody_watches(image: Tensor, flow: Tensor) -> bool:
+    """Whether a call can go to the implementation at once: the dispatcher costs as much as a small image's warp.
+
+    It must not where there are gradients, autocast, a mode, transform or tracer, a profiler, or tensors that are not
+    plain ones of the CPU.
+    """
+    return (
+        not torch.compiler.is_compiling()
+        and not (torch.is_grad_enabled() and (image.requires_grad or flow.requires_grad))
+        and type(image) is type(flow) is Tensor
+        and _C._dispatch_keys(image) == _C._dispatch_keys(flow) == _PLAIN
+        and _C._dispatch_tls_local_include_set() == _NO_MODE
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.autograd._profiler_enabled()
+    )
 
 
 def _implementation(impl: str, device: torch.device) -> ModuleType:

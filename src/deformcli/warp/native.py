@@ -1,6 +1,7 @@
 """The forward warp and the hole fills on the CPU in C++ (`csrc/`), called through ctypes.
 
-The library is built when the package is installed, where there is a compiler; `available` says why it is missing.
+The libraries are built when the package is installed, where there is a compiler; `available` says why they are missing.
+On x86-64 the warp is there for several instruction sets: the processor's best is taken, and all give the same bits.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ PARALLEL_PIXELS = 1 << 18  # below this, waking threads costs more than they sav
 
 _SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
 LIBRARY = Path(__file__).with_name("_forward_warp" + _SUFFIX)
+X86_LEVELS = (3, 4)  # of x86-64, for which the warp has a library of its own
 
 _SHAPE = (ctypes.c_int64, ctypes.c_int64, ctypes.c_int, ctypes.c_int, ctypes.c_int)  # batches, channels, height, width
 _OPTIONS = (ctypes.c_double, ctypes.c_int)  # eps, threads
 _SUFFIXES = {torch.float32: "f32", torch.float64: "f64"}
+_Functions = dict[tuple[str, torch.dtype], Callable[..., int]]
 
 
 def available() -> tuple[bool, str]:
@@ -32,20 +35,33 @@ def available() -> tuple[bool, str]:
         _functions()
     except (OSError, AttributeError) as error:
         return False, f"not built, or not for this machine: {error}"
-    return True, str(LIBRARY)
+    return True, str(libraries()[-1])
 
 
-@cache
-def _functions() -> dict[tuple[str, torch.dtype], Callable[..., int]]:
-    """The library's entry points by name and dtype."""
-    library = ctypes.CDLL(str(LIBRARY))
-    functions: dict[tuple[str, torch.dtype], Callable[..., int]] = {}
+def libraries() -> list[Path]:
+    """The libraries with a warp that this processor can run, the best one last."""
+    level = ctypes.CDLL(str(LIBRARY)).deform_x86_level()
+    more = [LIBRARY.with_stem(f"{LIBRARY.stem}_v{known}") for known in X86_LEVELS if known <= level]
+    return [LIBRARY, *(library for library in more if library.exists())]
+
+
+def warp_functions(path: Path) -> _Functions:
+    """The warp's entry points in a library, by name and dtype."""
+    library = ctypes.CDLL(str(path))
+    functions: _Functions = {}
     for name, tensors in (("forward_warp", 4), ("forward_warp_backward", 8)):
         for dtype, suffix in _SUFFIXES.items():
             function = library[f"deform_{name}_{suffix}"]
             function.argtypes = (*[ctypes.c_void_p] * tensors, *_SHAPE, *_OPTIONS)
             function.restype = ctypes.c_int
             functions[name, dtype] = function
+    return functions
+
+
+@cache
+def _functions() -> _Functions:
+    """All entry points: the best library's warp, and the fills."""
+    functions, library = warp_functions(libraries()[-1]), ctypes.CDLL(str(LIBRARY))
     nearest = library["deform_nearest_known"]
     nearest.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, *[ctypes.c_int] * 3)
     functions["nearest_known", torch.uint8] = nearest
@@ -62,36 +78,32 @@ def _functions() -> dict[tuple[str, torch.dtype], Callable[..., int]]:
     return functions
 
 
-def _call(name: str, tensors: list[Tensor], image: Tensor, flow: Tensor, eps: float) -> None:
-    """Run an entry point on contiguous tensors of the flow's dtype."""
-    n, _, h, w = flow.shape
-    threads = _threads(n * h * w)
-    function = _functions()[name, flow.dtype]
-    if function(*[tensor.data_ptr() for tensor in tensors], n, image.shape[0], image.shape[1], h, w, eps, threads):
-        raise MemoryError(f"{name}: no memory for the rows in flight")
-
-
 def _threads(pixels: int) -> int:
     return torch.get_num_threads() if pixels >= PARALLEL_PIXELS else 1
 
 
 def forward_warp(image: Tensor, flow: Tensor, eps: float) -> Pair:
     """Splat `image` along `flow`; the contract is documented in `forward.py`."""
-    n, _, h, w = flow.shape
-    colors, flow = image.to(flow.dtype).contiguous(), flow.contiguous()
-    warped, coverage = flow.new_empty((n, image.shape[1], h, w)), flow.new_empty((n, 1, h, w))
-    _call("forward_warp", [colors, flow, warped, coverage], image, flow, eps)
+    (m, c, h, w), n, dtype = image.shape, flow.shape[0], flow.dtype
+    colors, flow = image.to(dtype).contiguous(), flow.contiguous()
+    warped, coverage = torch.empty((n, c, h, w), dtype=dtype), torch.empty((n, 1, h, w), dtype=dtype)
+    pointers = colors.data_ptr(), flow.data_ptr(), warped.data_ptr(), coverage.data_ptr()
+    if _functions()["forward_warp", dtype](*pointers, n, m, c, h, w, eps, _threads(n * h * w)):
+        raise MemoryError("forward_warp: no memory for the rows in flight")
     return warped.to(image.dtype), coverage
 
 
 def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float, needed: Needed = BOTH) -> Pair:
     """Closed-form gradient of `forward_warp`, a pure gather; the one that is not needed is not written."""
     image, flow = inputs
-    tensors = [tensor.to(flow.dtype).contiguous() for tensor in (*grads, *inputs, *outputs)]
-    allocate = flow.new_empty if len(flow) else flow.new_zeros  # without flows nothing is written
-    grad_image, grad_flow = allocate(image.shape if needed[0] else 0), allocate(flow.shape if needed[1] else 0)
-    _call("forward_warp_backward", [*tensors, grad_image, grad_flow], image, flow, eps)
-    return grad_image.to(image.dtype), grad_flow
+    (m, c, h, w), n, dtype = image.shape, flow.shape[0], flow.dtype
+    tensors = [tensor.to(dtype).contiguous() for tensor in (*grads, *inputs, *outputs)]
+    allocate = flow.new_empty if n else flow.new_zeros  # without flows nothing is written
+    gradients = allocate(image.shape if needed[0] else 0), allocate(flow.shape if needed[1] else 0)
+    pointers = [tensor.data_ptr() for tensor in (*tensors, *gradients)]
+    if _functions()["forward_warp_backward", dtype](*pointers, n, m, c, h, w, eps, _threads(n * h * w)):
+        raise MemoryError("forward_warp_backward: no memory for the rows in flight")
+    return gradients[0].to(image.dtype), gradients[1]
 
 
 def nearest_known(present: Tensor) -> Tensor:

@@ -11,15 +11,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from deform_evaluate.describers import Remembered
 from deform_evaluate.methods import choose_baselines
-from deform_evaluate.statistics import resampled_means
 from deform_frontalize.predictor import FrontalizePredictor
 from deform_frontalize.recipe import FrontalizeRecipe
 from deform_inpaint.predictor import InpaintPredictor
 from deform_inpaint.recipe import InpaintRecipe
 from deformcli.data.splits import is_held_out
-from deformcli.evaluation import gap as gap_judge
+from deformcli.evaluation import gap
 from deformcli.models.embedders import CompactVGG19Features, MobileFaceNet
 from deformcli.recipes import open_items
 from deformcli.weights import file_sha256
@@ -80,7 +78,7 @@ def test_masks_may_be_chosen(report, photos, save, tiny_weights):
 
 
 def test_gaps_that_show(report, photos, tiny_weights, monkeypatch):
-    monkeypatch.setattr(gap_judge, "STEPS", 5)
+    monkeypatch.setattr(gap, "STEPS", 5)
     args = ("inpaint", "--data", photos, "--weights", tiny_weights("inpaint"), "--size", 32, "--baseline", "copy")
     found = means(report(*args, "--metrics", "gap-auc,gap-auc-true"))
     assert set(found) == {"inpaint", "copy"}
@@ -183,7 +181,7 @@ def test_baselines_of_inpaint_keep_what_is_known(tiny_weights, photos, tmp_path,
     data = open_items(InpaintRecipe, predictor.config, [photos], "test")
     batch = {key: value[None] for key, value in data[0].items()}
     known = batch["known"].expand_as(batch["image"]) > 0
-    for name, method in {**predictor.baselines(), "network": predictor.predict}.items():
+    for name, method in {**predictor.baselines(), **predictor.slow_baselines(), "network": predictor.predict}.items():
         made = method(batch)
         assert (made - batch["image"])[known].abs().max() < 1e-6, name
         assert name == "copy" or (made - batch["image"])[~known].abs().mean() < 0.2, name
@@ -303,18 +301,19 @@ def networks(tmp_path) -> dict[str, Path]:
     return {name: tmp_path / f"{name}.safetensors" for name in files}
 
 
-def test_networks_judge_and_sign(report, photos, tiny_weights, networks):
+def test_networks_measure_and_sign(report, photos, tiny_weights, networks):
     """Likeness, Rank-1, perceptual and Frechet distances; every number names its network and the file's sha256."""
     face, look = (f"{name}={path}" for name, path in networks.items())
-    judged = ("--identity", face, "--perceptual", look, "--features", look, "--features", face, "--metrics", "mse")
+    chosen = ("--identity", face, "--perceptual", look, "--features", look, "--features", face, "--metrics", "mse")
     args = ("--data", photos, "--weights", tiny_weights("inpaint"), "--size", 64, "--baseline", "copy")
-    found = report("inpaint", *args, *judged)
+    found = report("inpaint", *args, *chosen)
     columns = {column["name"]: column for column in found["columns"]}
     assert {name: column["network"] for name, column in columns.items()} == {
         "mse": "",
         "identity": "mobilefacenet",
         "rank1": "mobilefacenet",
         "perceptual": "vgg-19-compact",
+        "style": "vgg-19-compact",
         "frechet vgg-19-compact": "vgg-19-compact",
         "frechet mobilefacenet": "mobilefacenet",
     }
@@ -326,35 +325,3 @@ def test_networks_judge_and_sign(report, photos, tiny_weights, networks):
             values = {method: row[name] for method, row in rows.items()}
             assert better(values, key=values.get) == "inpaint", f"{name} prefers holes: {values}"
     assert any("below 2048" in note for note in found["notes"])
-
-
-def test_features_of_true_pictures_are_kept(tmp_path, monkeypatch):
-    """By content: the same pictures are described once, others anew, and a damaged file does not matter."""
-    monkeypatch.setenv("DEFORM_CACHE_DIR", str(tmp_path / "cache"))
-    calls = []
-
-    def level(image, batch, method):
-        calls.append(method)
-        return {"level": image.mean((2, 3))}
-
-    first, second = torch.rand(2, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    remembered = Remembered(level, "sha")
-    found = [remembered(image, {}, method)["level"] for image in (first, second, first) for method in ("target", "x")]
-    assert calls == ["target", "x", "target", "x", "x"]
-    assert torch.equal(found[0], found[4])
-    for file in (tmp_path / "cache").rglob("*.safetensors"):
-        file.write_bytes(b"damaged")
-    assert torch.equal(remembered(first, {}, "target")["level"], found[0])
-    assert Remembered(level, "another network")(first, {}, "target")["level"].shape == (4, 3)
-    assert calls[5:] == ["target", "target"]
-
-
-def test_bootstrap_draws_people():
-    """Ten copies of four people's values are no more news than the four: the interval does not shrink."""
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=(4, 1))
-    few = resampled_means(values, np.arange(4), 0)
-    many = resampled_means(np.repeat(values, 10, 0), np.repeat(np.arange(4), 10), 0)
-    assert np.allclose(few, many)
-    wide = resampled_means(rng.normal(size=(400, 1)), np.arange(400), 0)
-    assert wide.std() == pytest.approx(1 / 20, rel=0.2), "the standard error of a mean of 400"

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deform_evaluate.plot import over_angle
-from deform_evaluate.statistics import Column, Report, Row
+from deform_evaluate.page import over_angle
+from deformcli.evaluation import Column, Evaluation, Row
 
 
 @pytest.fixture
@@ -81,11 +81,11 @@ def test_plot_over_the_angle():
         for angle in (-30, 0, 30)
         for method in ("a", "b")
     ]
-    report = Report({}, [Column("mse", True, "")], rows, [], [])
-    plot = over_angle(report, report.columns[0])
+    evaluation = Evaluation({}, [Column("mse", True)], rows, [], [])
+    plot = over_angle(evaluation, evaluation.columns[0])
     lines = re.findall(r'<polyline class="s(\d)" points="([^"]*)"', plot)
     assert [number for number, _ in lines] == ["0", "1"]
     (left, top), (_, middle), (right, end) = (map(float, point.split(",")) for point in lines[0][1].split())
     assert left < right and top == end < middle, "a larger error is higher up"
     assert plot.count("whisker") == 6
-    assert over_angle(Report({}, report.columns, rows[:2], [], []), report.columns[0]) == ""
+    assert over_angle(Evaluation({}, evaluation.columns, rows[:2], [], []), evaluation.columns[0]) == ""

@@ -91,7 +91,7 @@ def test_a_face_that_stays_where_it_is_stays_sharp(tiny_config, photo):
     face = to_tensor(photo[40:168, 160:288])
     warped = soft_warp(face, torch.zeros(1, 2, 128, 128), torch.full((1, 1, 128, 128), 20.0), config).warped
     edges, own = (x.diff(dim=3).abs().mean() for x in (warped, face))
-    assert edges > 0.94 * own
+    assert edges > 0.87 * own
 
 
 def test_a_mirrored_face_gets_the_mirrored_flow(photo):

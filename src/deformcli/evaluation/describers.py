@@ -1,4 +1,4 @@
-"""Networks that describe pictures by numbers: who, and what, is in them. See `deformcli.evaluation.measure.Describer`.
+"""Networks that describe pictures by numbers: who, and what, is in them. See `measurements.Describer`.
 
 Faces are aligned by the five points that MTCNN finds in the true picture, for whatever a method made of it: an output
 should have its face there. The unchanged input (the baseline `copy`) is turned, so it is aligned by its own points, as
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,14 +20,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from deformcli.data.loading import Batch
 from deformcli.errors import WeightsError, one_line
-from deformcli.evaluation.measure import TARGET, Describer, content_hashes
 from deformcli.faces import Identifier, Mtcnn, crop_points
 from deformcli.images import quantize
 from deformcli.models import CompactVGG19Features, VGG16Features
 from deformcli.recipes import Predictor
 from deformcli.runtime.storage import cache_dir, write_atomic
 from deformcli.weights.networks import load_frozen
+
+from .measurements import TARGET, Describer, content_hashes
 
 COPY = "copy"
 PERCEPTUAL = {"vgg-16": VGG16Features, "vgg-19-compact": CompactVGG19Features}
@@ -42,7 +45,7 @@ class Identities:
         self.points: dict[bytes, np.ndarray | None] = {}
         self.true: dict[bytes, Tensor] = {}
 
-    def __call__(self, image: Tensor, batch: Mapping[str, Tensor], method: str) -> dict[str, Tensor]:
+    def __call__(self, image: Tensor, batch: Batch, method: str) -> dict[str, Tensor]:
         if method == TARGET:
             return {self.name: self._of_true(image)}
         points = self._true_points(batch[TARGET])
@@ -52,37 +55,35 @@ class Identities:
         return {self.name: self.identifier(image, np.stack(points))}
 
     def _of_true(self, image: Tensor) -> Tensor:
-        hashes = content_hashes(image)
-        if new := _first_of_each(hashes, self.true):
-            some = image[list(new.values())]
-            self.true |= zip(new, self.identifier(some, np.stack(self._true_points(some))), strict=True)
-        return torch.stack([self.true[digest] for digest in hashes])
+        return torch.stack(
+            _once(image, self.true, lambda some: self.identifier(some, np.stack(self._true_points(some))))
+        )
 
     def _true_points(self, image: Tensor) -> list[np.ndarray]:
         usual = crop_points(*image.shape[2:])
         return [usual if found is None else found for found in self._find(image)]
 
     def _find(self, image: Tensor) -> list[np.ndarray | None]:
-        hashes = content_hashes(image)
-        if new := _first_of_each(hashes, self.points):
-            self.points |= zip(new, self.find(image[list(new.values())]), strict=True)
-        return [self.points[digest] for digest in hashes]
+        return _once(image, self.points, self.find)
 
 
-def _first_of_each(hashes: list[bytes], known: Mapping[bytes, object]) -> dict[bytes, int]:
-    """Where each picture is that is not known yet."""
-    return {digest: hashes.index(digest) for digest in hashes if digest not in known}
+def _once(image: Tensor, known: dict[bytes, Any], compute: Callable[[Tensor], Iterable[Any]]) -> list[Any]:
+    """What `compute` makes of each picture; what it made before is `known`, by the pictures' sha256."""
+    hashes = content_hashes(image)
+    if new := {digest: hashes.index(digest) for digest in hashes if digest not in known}:
+        known.update(zip(new, compute(image[list(new.values())]), strict=True))
+    return [known[digest] for digest in hashes]
 
 
 class Gaps:
     """Each picture and which of its pixels are known, as {name: (N, 4, H, W)}; nothing where a method fills nothing."""
 
-    def __init__(self, recipes: Mapping[str, Predictor], name: str) -> None:
-        self.recipes, self.name = recipes, name
+    def __init__(self, predictors: Mapping[str, Predictor], name: str) -> None:
+        self.predictors, self.name = predictors, name
 
-    def __call__(self, image: Tensor, batch: Mapping[str, Tensor], method: str) -> dict[str, Tensor]:
-        if method in self.recipes:
-            known = self.recipes[method].known(dict(batch))
+    def __call__(self, image: Tensor, batch: Batch, method: str) -> dict[str, Tensor]:
+        if method in self.predictors:
+            known = self.predictors[method].known(batch)
         elif "known" in batch or method == TARGET:
             known = batch.get("known", torch.ones_like(image[:, :1]))
         else:
@@ -90,13 +91,13 @@ class Gaps:
         return {self.name: torch.cat([image, known], 1)}
 
 
-class Looks:
+class MeanFeatures:
     """The last feature map of a VGG, averaged over the picture, as {name: (N, K)}."""
 
     def __init__(self, network: str, path: Path, device: torch.device, name: str) -> None:
         self.network, self.name = load_frozen(PERCEPTUAL[network](), path).to(device), name
 
-    def __call__(self, image: Tensor, batch: Mapping[str, Tensor], method: str) -> dict[str, Tensor]:
+    def __call__(self, image: Tensor, batch: Batch, method: str) -> dict[str, Tensor]:
         return {self.name: self.network(image)[-1].mean((2, 3))}
 
 
@@ -106,7 +107,7 @@ class Remembered:
     def __init__(self, describer: Describer, sha256: str) -> None:
         self.describer, self.sha256 = describer, sha256
 
-    def __call__(self, image: Tensor, batch: Mapping[str, Tensor], method: str) -> Mapping[str, Tensor]:
+    def __call__(self, image: Tensor, batch: Batch, method: str) -> Mapping[str, Tensor]:
         if method != TARGET:
             return self.describer(image, batch, method)
         about = f"{type(self.describer).__name__} {self.sha256} ".encode()
@@ -140,6 +141,6 @@ class Inception:
                                "convert the file that torch-fidelity downloads") from error  # fmt: skip
         self.network, self.device = network.to(device), device
 
-    def __call__(self, image: Tensor, batch: Mapping[str, Tensor], method: str) -> dict[str, Tensor]:
+    def __call__(self, image: Tensor, batch: Batch, method: str) -> dict[str, Tensor]:
         features, logits = self.network(quantize(image))
         return {"inception": features, "logits": logits}

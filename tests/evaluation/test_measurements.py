@@ -10,13 +10,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from deformcli.errors import NothingToDoError
-from deformcli.evaluation.measure import Measurements, measure
+from deformcli.evaluation import Measurements, measure
 from deformcli.metrics import mse
 
 CPU = torch.device("cpu")
 
 
-class ToyTask:
+class ToyTruth:
     """Items are flat pictures of level 100, 101, ... of 255; rows are by the parity of the item."""
 
     def target(self, batch):
@@ -45,7 +45,7 @@ def squared(image, target, batch):
 
 
 def run(data, methods: Mapping = METHODS, batch_size: int = 16, **more: object) -> Measurements:
-    return measure(ToyTask(), DataLoader(data, batch_size), methods, {"mse": squared}, device=CPU, **more)
+    return measure(ToyTruth(), DataLoader(data, batch_size), methods, {"mse": squared}, device=CPU, **more)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 16])
@@ -103,10 +103,10 @@ def test_describers_see_every_method_and_the_truth():
 
 def test_observers_see_the_pictures_and_their_values():
     seen = []
-    run(items(3), batch_size=2, observe=lambda batch, images, judged: seen.append((images, judged)))
-    assert [(len(images), len(judged["right", "mse"])) for images, judged in seen] == [(2, 2), (2, 1)]
+    run(items(3), batch_size=2, observe=lambda batch, images, measured: seen.append((images, measured)))
+    assert [(len(images), len(measured["right", "mse"])) for images, measured in seen] == [(2, 2), (2, 1)]
 
 
 def test_nothing_to_measure():
     with pytest.raises(NothingToDoError, match="no item"):
-        measure(ToyTask(), [], METHODS, {"mse": squared}, device=CPU)
+        measure(ToyTruth(), [], METHODS, {"mse": squared}, device=CPU)

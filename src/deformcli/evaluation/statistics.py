@@ -9,29 +9,14 @@ from itertools import combinations
 
 import numpy as np
 
-from deformcli.evaluation.measure import Measurements
-
-from .metrics import Metric
+from .measurements import Measurements
+from .metrics import SetMetric
 
 ALL = "all"
 RESAMPLES = 1000
 Interval = tuple[float, float]
 Key = tuple[str, str]
 """Method and metric."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A metric as tables show it."""
-
-    name: str
-    lower_is_better: bool
-    network: str
-    """The id of the network that judges, or nothing."""
-
-    @property
-    def title(self) -> str:
-        return f"{self.name} {'↓' if self.lower_is_better else '↑'}"
 
 
 @dataclass(frozen=True)
@@ -64,70 +49,25 @@ class Comparison:
         return self.interval[0] > 0 or self.interval[1] < 0
 
 
-@dataclass(frozen=True)
-class Report:
-    """Everything the tables say."""
-
-    about: Mapping[str, object]
-    """What was measured on what: items, people, seed, data, resizing, networks by id with their sha256."""
-    columns: Sequence[Column]
-    rows: Sequence[Row]
-    comparisons: Sequence[Comparison]
-    """On all items."""
-    notes: Sequence[str]
-
-    @property
-    def methods(self) -> list[str]:
-        return list(dict.fromkeys(row.method for row in self.rows))
-
-    def of_axis(self, axis: str) -> dict[str, list[Row]]:
-        """group -> its rows."""
-        groups: dict[str, list[Row]] = {}
-        for row in self.rows:
-            if row.axis == axis:
-                groups.setdefault(row.group, []).append(row)
-        return groups
-
-    @property
-    def axes(self) -> list[str]:
-        return list(dict.fromkeys(row.axis for row in self.rows))
-
-
-def item_values(found: Measurements, methods: Sequence[str], metrics: Sequence[Metric]) -> dict[Key, np.ndarray]:
-    """(N,) numbers of every method and every metric of single items."""
-    return {
-        (method, metric.name): metric.derive(found, method) if metric.derive else found.values[method, metric.name]
-        for method in methods
-        for metric in metrics
-        if not metric.of_set
-    }
-
-
 def summarize(
-    found: Measurements,
-    values: Mapping[Key, np.ndarray],
-    methods: Sequence[str],
-    metrics: Sequence[Metric],
-    seed: int,
+    found: Measurements, methods: Sequence[str], sets: Sequence[SetMetric], seed: int
 ) -> tuple[list[Row], list[Comparison]]:
-    """Rows of every group and method, and the comparisons of every two methods on all items; `values`: `item_values`.
+    """Rows of every group and method, and the comparisons of every two methods on all items.
 
     Intervals are percentiles of the means of 1,000 resamples. People are drawn, not items: the views of one person are
     alike, and counting each as news would make the intervals too narrow. All methods share the resamples.
     """
-    table = np.stack(list(values.values()), 1) if values else np.zeros((len(found.groups), 0))
+    names = list(dict.fromkeys(name for _, name in found.values))
+    table = np.stack(list(found.values.values()), 1) if names else np.zeros((len(found.groups), 0))
     rows: list[Row] = []
     comparisons: list[Comparison] = []
     for axis, group, members in _groups(found):
-        means = dict(zip(values, table[members].mean(0).tolist(), strict=True))
-        resampled = dict(zip(values, resampled_means(table[members], found.people[members], seed).T, strict=True))
+        means = dict(zip(found.values, table[members].mean(0).tolist(), strict=True))
+        resampled = dict(zip(found.values, resampled_means(table[members], found.people[members], seed).T, strict=True))
         for method in methods:
-            numbers, intervals = {}, {}
-            for metric in metrics:
-                key = method, metric.name
-                numbers[metric.name] = metric.of_set(found, method, members) if metric.of_set else means[key]
-                if not metric.of_set:
-                    intervals[metric.name] = _interval(resampled[key])
+            numbers = {name: means[method, name] for name in names}
+            numbers |= {metric.column.name: metric.of_set(found, method, members) for metric in sets}
+            intervals = {name: _interval(resampled[method, name]) for name in names}
             rows.append(Row(method, axis, group, int(members.sum()), numbers, intervals))
         if group == ALL:
             comparisons += _comparisons(methods, means, resampled)

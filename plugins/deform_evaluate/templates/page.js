@@ -1,7 +1,7 @@
 // Sorts and filters the strips of pictures by the numbers that each carries.
 const [key, way, group] = ["key", "way", "group"].map((id) => document.getElementById(id));
 const grid = document.getElementById("grid");
-const figures = [...grid.querySelectorAll("figure")];
+const figures = [...grid.querySelectorAll(".strip")];
 
 function order() {
   const direction = Number(way.value);

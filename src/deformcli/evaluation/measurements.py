@@ -1,4 +1,4 @@
-"""Several methods over the same items: every picture is judged against its truth, and described by networks."""
+"""Several methods over the same items: every picture is measured against its truth, and described by networks."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from deformcli.recipes.recipe import target_known
 TARGET = "target"
 Method = Callable[[Batch], Tensor]
 """Makes pictures (N, 3, H, W) in [-1, 1] of a batch."""
-Judge = Callable[[Tensor, Tensor, Batch], Tensor]
+BatchMetric = Callable[[Tensor, Tensor, Batch], Tensor]
 """Pictures, true pictures and their batch -> one value per item (N,)."""
 Describer = Callable[[Tensor, Batch, str], Mapping[str, Tensor]]
 """Pictures, their batch and the method that made them ("target": the true ones) -> features (N, K) by name."""
 Observer = Callable[[Batch, Mapping[str, Tensor], Mapping[tuple[str, str], Tensor]], None]
-"""Shown every batch: the batch, each method's pictures, and the judges' values by (method, metric)."""
+"""Shown every batch: the batch, each method's pictures, and the metrics' values by (method, metric)."""
 
 
-class Task(Protocol):
+class GroundTruth(Protocol):
     """What knows the true pictures of a batch, and the table row of each item; a `Predictor` does."""
 
     def target(self, batch: Batch) -> Tensor: ...
@@ -54,10 +54,10 @@ class Measurements:
 
 @torch.inference_mode()
 def measure(
-    task: Task,
+    truth: GroundTruth,
     batches: Iterable[Batch],
     methods: Mapping[str, Method],
-    judges: Mapping[str, Judge],
+    metrics: Mapping[str, BatchMetric],
     describers: Sequence[Describer] = (),
     *,
     device: torch.device,
@@ -66,7 +66,7 @@ def measure(
     """Run every method over the batches once. Pictures are rounded to 8 bits first, as a file would hold them.
 
     Of a batch's keys these are known here: `yaw` (degrees), `person` (a number), `target_known` (where it is 0, the
-    true picture is unknown: all pictures are grey there). Judges and describers find the true pictures under "target".
+    true picture is unknown: all pictures are grey there). Metrics and describers find the true pictures under "target".
 
     Raises:
         NothingToDoError: there is no item.
@@ -77,25 +77,25 @@ def measure(
     features: dict[tuple[str, str], list[Tensor]] = defaultdict(list)
     for batch in batches:
         batch = to_device(batch, device)
-        target = task.target(batch)
+        target = truth.target(batch)
         given = target_known(batch, target)
         target = target * given
         images = {name: rounded(method(batch)) * given for name, method in methods.items()}
         batch = {**batch, TARGET: target}
-        judged = {(m, j): judge(images[m], target, batch).cpu() for m in methods for j, judge in judges.items()}
+        measured = {(m, k): metric(images[m], target, batch).cpu() for m in methods for k, metric in metrics.items()}
 
-        for key, column in judged.items():
+        for key, column in measured.items():
             values[key].append(column)
         for name, image in {**images, TARGET: target}.items():
             for describe in describers:
                 for space, description in describe(image, batch, name).items():
                     features[name, space].append(description.float().cpu())
-        groups += task.groups(batch)
+        groups += truth.groups(batch)
         columns["person"].append(batch["person"].cpu() if "person" in batch else _content(target))
         if "yaw" in batch:
             columns["yaw"].append(batch["yaw"].cpu())
         if observe is not None:
-            observe(batch, images, judged)
+            observe(batch, images, measured)
     if not groups:
         raise NothingToDoError("there is no item to evaluate", "name data that has some")
     return Measurements(

@@ -1,0 +1,5 @@
+"""HTML pages that need nothing else: filled templates, and charts to put into them. Jinja2 is imported when used."""
+
+from deformcli._lazy import attach
+
+__getattr__, __all__ = attach(__name__, chart=("Line", "legend", "line_chart"), template=("render",))
