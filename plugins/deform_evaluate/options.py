@@ -22,7 +22,7 @@ class MetricOptions:
         _metrics(
             metavar="NAME,...",
             help="mse, psnr, ssim, hole-mse, hole-psnr, hole-sharpness, gap-auc, gap-auc-true, identity, rank1, "
-            "perceptual, style, fid, kid, is. Default: those that need no network.",
+            "perceptual, style, aligned-mse, landmarks, residual-yaw, fid, kid, is. Default: those without a network.",
         ),
     ] = ""
     identity: Annotated[

@@ -56,7 +56,7 @@ class Identities:
 
     def _of_true(self, image: Tensor) -> Tensor:
         return torch.stack(
-            _once(image, self.true, lambda some: self.identifier(some, np.stack(self._true_points(some))))
+            once(image, self.true, lambda some: self.identifier(some, np.stack(self._true_points(some))))
         )
 
     def _true_points(self, image: Tensor) -> list[np.ndarray]:
@@ -64,10 +64,10 @@ class Identities:
         return [usual if found is None else found for found in self._find(image)]
 
     def _find(self, image: Tensor) -> list[np.ndarray | None]:
-        return _once(image, self.points, self.find)
+        return once(image, self.points, self.find)
 
 
-def _once(image: Tensor, known: dict[bytes, Any], compute: Callable[[Tensor], Iterable[Any]]) -> list[Any]:
+def once(image: Tensor, known: dict[bytes, Any], compute: Callable[[Tensor], Iterable[Any]]) -> list[Any]:
     """What `compute` makes of each picture; what it made before is `known`, by the pictures' sha256."""
     hashes = content_hashes(image)
     if new := {digest: hashes.index(digest) for digest in hashes if digest not in known}:

@@ -27,6 +27,7 @@ from deformcli.recipes import Predictor
 from deformcli.weights.networks import load_frozen
 from deformcli.weights.store import file_sha256, resolve_weights
 
+from . import landmarks
 from .describers import PERCEPTUAL, Gaps, Identities, Inception, MeanFeatures, Remembered
 from .measurements import TARGET, BatchMetric, Describer, Measurements
 from .metrics import (
@@ -45,6 +46,7 @@ from .metrics import (
 
 INCEPTION = "inception-v3-fid"
 OF_NETWORKS = {"identity": "mobilefacenet", "rank1": "mobilefacenet", "perceptual": "vgg-16", "style": "vgg-16"}
+OF_NETWORKS |= dict.fromkeys(landmarks.METRICS, landmarks.NETWORK)
 OF_NETWORKS |= dict.fromkeys(("fid", "kid", "is"), INCEPTION)
 """Metrics that a network computes, and the network unless another is chosen."""
 
@@ -101,6 +103,7 @@ def select_metrics(
     for of_one, spec, add in (
         (("identity", "rank1"), identity, _identity),
         (("perceptual", "style"), perceptual, _perceptual),
+        (landmarks.METRICS, None, _landmarks),
         (("fid", "kid", "is"), inception[0] if inception else None, _inception),
     ):
         asked = [name for name in of_one if name in wanted] or (list(of_one) if spec else [])
@@ -152,6 +155,10 @@ def _perceptual(selection: Selection, names: Sequence[str], spec: str) -> None:
 
     both = {"perceptual": perceptual_distance, "style": style_distance}
     selection.metrics += [ItemMetric(Column(one, True, name), metric(both[one])) for one in names]
+
+
+def _landmarks(selection: Selection, names: Sequence[str], spec: str) -> None:
+    selection.metrics += landmarks.landmark_metrics(names, selection.file(spec), selection.device)
 
 
 def _inception(selection: Selection, names: Sequence[str], spec: str) -> None:

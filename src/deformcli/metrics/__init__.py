@@ -1,5 +1,6 @@
 """How good is a picture, against its truth; how alike are two sets of pictures; is it the same person."""
 
+from .aligned import aligned_mse, landmark_error
 from .fidelity import SMALL_SET, frechet_distance, inception_score, kernel_distance
 from .perceptual import perceptual_distance, style_distance
 from .pixel import WINDOW, hole_mse, hole_psnr, hole_sharpness, mse, psnr, ssim
@@ -13,6 +14,7 @@ __all__ = [
     "METRICS",
     "SMALL_SET",
     "WINDOW",
+    "aligned_mse",
     "frechet_distance",
     "hole_mse",
     "hole_psnr",
@@ -20,6 +22,7 @@ __all__ = [
     "identity_cosine",
     "inception_score",
     "kernel_distance",
+    "landmark_error",
     "mse",
     "perceptual_distance",
     "psnr",
