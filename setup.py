@@ -59,7 +59,9 @@ WARP = "deformcli.warp._forward_warp"
 
 
 def library(name: str, *sources: str, options: tuple[str, ...] | list[str] = ()) -> Extension:
-    return Extension(name, list(sources), depends=HEADERS, extra_compile_args=list(options), language="c++", optional=True)
+    return Extension(
+        name, list(sources), depends=HEADERS, extra_compile_args=list(options), language="c++", optional=True
+    )
 
 
 libraries = [
@@ -67,6 +69,8 @@ libraries = [
     library("deform_synthesize._rasterize", "plugins/deform_synthesize/csrc/rasterize.cpp"),
 ]
 if platform.machine() in ("x86_64", "AMD64") and sys.platform != "win32":
-    libraries += [library(WARP + level, CSRC + "forward_warp.cpp", options=options) for level, options in X86_LEVELS.items()]
+    libraries += [
+        library(WARP + level, CSRC + "forward_warp.cpp", options=options) for level, options in X86_LEVELS.items()
+    ]
 
 setup(ext_modules=libraries, cmdclass={"build_ext": BuildSharedLibrary, "bdist_wheel": PlatformWheel})
