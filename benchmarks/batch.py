@@ -21,8 +21,8 @@ from deformcli.batch import Function, run
 from deformcli.faces.crops import crop
 from deformcli.images import Picture, mask_known, read_image, to_tensor, to_uint8, write_image
 from deformcli.options import BatchOptions
-from deformcli.runtime.device import choose_device
-from deformcli.weights.store import resolve_weights
+from deformcli.runtime import choose_device
+from deformcli.weights import resolve_weights
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -19,7 +19,7 @@ from torch.utils.data import default_collate
 from deformcli import registry
 from deformcli.data.masks import open_masks
 from deformcli.recipes import open_items
-from deformcli.runtime.device import autocast
+from deformcli.runtime import autocast
 
 SIZE, BATCH, MASKS = 128, 8, 500
 

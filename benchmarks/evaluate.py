@@ -23,7 +23,7 @@ from deformcli.faces.align import align
 from deformcli.metrics import hole_psnr, mse, psnr, ssim
 from deformcli.metrics.perceptual import perceptual_distance
 from deformcli.models.embedders import CompactVGG19Features, MobileFaceNet
-from deformcli.runtime.device import choose_device
+from deformcli.runtime import choose_device
 
 BATCH = 16
 Contestant = Callable[[torch.Tensor, torch.Tensor], object]

@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from deformcli import registry
 from deformcli.recipes import open_items, override
-from deformcli.runtime.device import choose_device
+from deformcli.runtime import choose_device
 from deformcli.training.batches import batches
 from deformcli.training.processes import Processes
 from deformcli.training.step import TrainingStep

@@ -14,11 +14,6 @@ from deformcli import registry
 from .conftest import ROOT
 
 PLUGINS = ROOT / "plugins"
-LATER = {
-    "runtime",
-    "weights",
-}
-"""Packages whose modules plugins still import one by one."""
 
 
 def test_public_names():
@@ -56,8 +51,7 @@ def test_plugins_import_the_public_names_alone(path):
             assert not [name.name for name in statement.names if name.name.startswith("deformcli.")]
         if isinstance(statement, ast.ImportFrom) and statement.module and statement.module.startswith("deformcli"):
             _, _, package = statement.module.partition(".")
-            if package.partition(".")[0] not in LATER:
-                assert package in ("", *deformcli.__all__)
-                module = getattr(deformcli, package) if package else deformcli
-                public = getattr(module, "__all__", [name for name in vars(module) if not name.startswith("_")])
-                assert {name.name for name in statement.names} <= set(public)
+            assert package in ("", *deformcli.__all__)
+            module = getattr(deformcli, package) if package else deformcli
+            public = getattr(module, "__all__", [name for name in vars(module) if not name.startswith("_")])
+            assert {name.name for name in statement.names} <= set(public)

@@ -17,7 +17,7 @@ from deform_inpaint.recipe import InpaintRecipe
 from deformcli.data.loading import Batch
 from deformcli.images import to_uint8, write_image
 from deformcli.recipes import Predictor, Recipe, open_items
-from deformcli.weights.store import resolve_weights
+from deformcli.weights import resolve_weights
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SHOWN = 8

@@ -57,7 +57,7 @@ def recipe(
 
     from deformcli.data import InOrder
     from deformcli.recipes import open_items
-    from deformcli.runtime.device import choose_device
+    from deformcli.runtime import choose_device
 
     from .methods import choose_baselines, open_predictors
     from .run import run
@@ -109,7 +109,7 @@ def sweep(
     kind = registry.choose("recipe", recipe, registry.recipes())
 
     from deformcli.images import write_image
-    from deformcli.runtime.device import choose_device
+    from deformcli.runtime import choose_device
 
     from .sweep import lay_out, runs_with
 

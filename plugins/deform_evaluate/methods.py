@@ -14,7 +14,7 @@ from deformcli.errors import UsageError
 from deformcli.evaluation import TARGET, Method
 from deformcli.recipes import Predictor, Recipe, open_items
 from deformcli.runs import WEIGHTS
-from deformcli.weights.store import file_sha256, resolve_weights
+from deformcli.weights import file_sha256, resolve_weights
 
 MEAN, MEAN_OF = "mean", 200  # training pictures that the baseline `mean` averages
 

@@ -11,9 +11,7 @@ import typer
 from deformcli.data import Batch
 from deformcli.evaluation import Method, evaluate, select_metrics
 from deformcli.recipes import Predictor
-from deformcli.runtime.device import choose_device
-from deformcli.runtime.progress import bar
-from deformcli.runtime.storage import write_atomic, writing
+from deformcli.runtime import bar, choose_device, write_atomic, writing
 
 from . import terminal, writers
 from .album import Album

@@ -12,9 +12,8 @@ from torch import Tensor
 from deformcli.faces import SIZE, Square, crop, native_size
 from deformcli.images import to_tensor, to_uint8
 from deformcli.options import NetworkOptions
-from deformcli.runtime.device import choose_device
-from deformcli.weights import resolve_weights
-from deformcli.weights.networks import build_generator
+from deformcli.runtime import choose_device
+from deformcli.weights import build_generator, resolve_weights
 
 from .full_size import enlarge
 from .networks import Frontalized, Generator, GeneratorConfig

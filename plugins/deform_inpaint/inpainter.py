@@ -9,9 +9,8 @@ import torch
 
 from deformcli.images import Picture
 from deformcli.options import NetworkOptions
-from deformcli.runtime.device import choose_device
-from deformcli.weights import resolve_weights
-from deformcli.weights.networks import build_generator
+from deformcli.runtime import choose_device
+from deformcli.weights import build_generator, resolve_weights
 
 from .masks import blend
 from .moved import all_moved, move_into

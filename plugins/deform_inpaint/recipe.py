@@ -20,7 +20,7 @@ from deformcli.recipes import (
     generator_terms,
     target_known,
 )
-from deformcli.weights.networks import load_frozen
+from deformcli.weights import load_frozen
 
 from .config import PRESETS, InpaintConfig
 from .networks import Inpainted

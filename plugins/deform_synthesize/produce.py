@@ -14,8 +14,7 @@ import typer
 
 from deformcli.data import Sample, person_file, write_index, write_person
 from deformcli.errors import DeformError, UsageError
-from deformcli.runtime.progress import bar
-from deformcli.runtime.storage import write_atomic
+from deformcli.runtime import bar, write_atomic
 
 MULTIPIE = tuple(range(-90, 91, 15))
 

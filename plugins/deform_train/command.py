@@ -76,7 +76,7 @@ def train(
 def _base(kind: Any, preset: str | None, checkpoint: Path | None, weights: Path | None) -> Any:
     """The config before anything is changed: a preset, or that of the checkpoint, its networks those of the weights."""
     from deformcli.training import checkpoint_config
-    from deformcli.weights.networks import from_dict, load_generator
+    from deformcli.weights import from_dict, load_generator
 
     task, first = kind.predictor.task, next(iter(kind.presets))
     if checkpoint is not None and preset is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from deformcli.runtime.progress import bar, is_shown
+from deformcli.runtime import bar, is_shown
 
 if TYPE_CHECKING:
     from deformcli.training import Losses, Trainer

@@ -46,7 +46,7 @@ def show(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run.")], 
 @app.command()
 def compare(folders: Folders, output: Page = Path("runs.html")) -> None:
     """Draw the curves of all runs into one page, a chart for each number in their logs."""
-    from deformcli.runtime.storage import write_atomic
+    from deformcli.runtime import write_atomic
 
     from .curves import page
 

@@ -15,21 +15,18 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from deformcli import registry, weights
 from deformcli.images.formats import MAX_PIXELS
 
 
 def recipe_names() -> list[str]:
     """What completes a recipe."""
-    from .registry import recipes
-
-    return sorted(recipes())
+    return sorted(registry.recipes())
 
 
 def weights_ids(context: typer.Context) -> list[str]:
     """What completes weights, those of the command's task if there are any; a shell offers files where none fits."""
-    from deformcli.weights.manifest import all_weights
-
-    entries = all_weights().values()
+    entries = weights.all_weights().values()
     return sorted([entry.id for entry in entries if entry.task == context.info_name] or (entry.id for entry in entries))
 
 

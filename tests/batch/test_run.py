@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from deformcli.batch import Done, FunctionJob, Output, Skipped, pipeline
+from deformcli.batch import files as batch_files
 from deformcli.errors import DeformError, NothingToDoError, PartialError, UsageError
 
 NAMES = ["a.png", "b.png", "c.png"]
@@ -153,7 +154,7 @@ def test_many_sizes_do_not_pile_up(folder, batch, negative):
 def test_large_pictures_do_not_wait_for_the_disk_in_numbers(folder, batch, negative, monkeypatch):
     names = [f"{number}.png" for number in range(8)]
     folder(*names)
-    encode, waiting = pipeline.encode_image, []
+    encode, waiting = batch_files.encode_image, []
 
     def slow(*args, **more):
         time.sleep(0.05)
@@ -163,7 +164,7 @@ def test_large_pictures_do_not_wait_for_the_disk_in_numbers(folder, batch, negat
         waiting.append(work.item.number - len(list(Path("out").glob("*.png"))))
         return Done.with_picture(work.picture.replaced(255 - work.picture.rgb))
 
-    monkeypatch.setattr(pipeline, "encode_image", slow)
+    monkeypatch.setattr(batch_files, "encode_image", slow)
     monkeypatch.setattr(pipeline, "AHEAD_PIXELS", 6 * 4)
     batch(negative(dict.fromkeys(names, count)), batch_size=1, jobs=4)
     assert len(waiting) == 8 and max(waiting) <= 1

@@ -200,6 +200,15 @@ def test_path_of_the_user(core, tmp_path):
             weights.resolve_weights(tmp_path / name)
 
 
+def test_header_whose_length_begins_like_a_pickle_is_none(tmp_path):
+    """The file starts with the length of its header: 640 is b"\\x80\\x02", as a pickle of protocol 2 starts."""
+    empty = len(save({}, {"format": ""})) - 8
+    path = tmp_path / "net.safetensors"
+    path.write_bytes(save({}, {"format": "x" * (640 - empty)}))
+    assert path.read_bytes().startswith(b"\x80\x02\x00")
+    assert weights.resolve_weights(path) == path
+
+
 def test_parameter_counts_leave_statistics_out(core, tmp_path):
     core(toml("net"))
     assert weights.parameter_counts(tmp_path / "net.safetensors") == {"regressor": 108, "inpainter": 5}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deformcli import runtime, weights
 from deformcli.errors import DeformError, NothingToDoError, PartialError, UsageError
 from deformcli.options import Json, NetworkOptions, NoProgress, spread
 
@@ -43,7 +45,7 @@ def check(specs: Specs, sheet: Sheet = None, as_json: Json = False, no_progress:
     from deformcli.images import write_image
 
     sources = [opened for spec in specs for opened in _splits(spec)]
-    summaries = [summarize(source, split, _looks(source, not no_progress)) for split, source in sources]
+    summaries = [summarize(source, split, _each_read(source, not no_progress)) for split, source in sources]
     if as_json:
         typer.echo(json.dumps([_brief(summary) for summary in summaries], indent=2))
     else:
@@ -75,22 +77,19 @@ def mesh(
     """
     from deformcli.data.meshes import MESHES, find_meshes, photo_names, read_meshes, write_meshes
     from deformcli.faces import MeshFinder, find_detector
-    from deformcli.runtime.device import choose_device
-    from deformcli.runtime.progress import bar
-    from deformcli.weights.store import resolve_weights
 
     names, path = photo_names(photos), output or photos / MESHES
-    there, device = read_meshes(path), choose_device(network.device)
+    there, device = read_meshes(path), runtime.choose_device(network.device)
     rows = {name: there[name] for name in names if name in there}
     missing = [name for name in names if name not in there]
     failed: dict[str, DeformError] = {}
     if missing:
         finder = MeshFinder(
-            resolve_weights(network.weights or "face-mesh", task="mesh", offline=network.offline), device
+            weights.resolve_weights(network.weights or "face-mesh", task="mesh", offline=network.offline), device
         )
         found = find_meshes(photos, missing, find_detector(detector, str(device)), finder)
         try:
-            with bar(len(names), len(rows), wanted=not no_progress, what="meshes") as advance:
+            with runtime.bar(len(names), len(rows), wanted=not no_progress, what="meshes") as advance:
                 for count, (name, row) in enumerate(found, 1):
                     (failed if isinstance(row, DeformError) else rows)[name] = row  # type: ignore[index,assignment]
                     if count % SAVED_EVERY == 0:
@@ -135,17 +134,14 @@ def _splits(spec: str) -> Iterator[tuple[str, Source]]:
     return iter(found)
 
 
-def _looks(source: Source, shown: bool) -> Iterator[tuple[str, str]]:
+def _each_read(source: Source, shown: bool) -> Iterator[tuple[str, str]]:
     """What `read_all` sees, under a progress bar on a terminal."""
-    import os
-
     from deformcli.data.check import pictures_of, read_all
-    from deformcli.runtime.progress import bar
 
     pictures = pictures_of(source)
-    with bar(len(pictures), wanted=shown, what=source.spec) as advance:
-        for look in read_all(pictures, os.cpu_count() or 1):
-            yield look
+    with runtime.bar(len(pictures), wanted=shown, what=source.spec) as advance:
+        for facts in read_all(pictures, os.cpu_count() or 1):
+            yield facts
             advance()
 
 

@@ -13,11 +13,9 @@ from typing import Any
 
 import typer
 
-from deformcli import __version__, registry
+from deformcli import __version__, registry, runtime, weights
 from deformcli.errors import DeformError, one_line
 from deformcli.options import Device, Json
-
-from .weights import find_file
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "opencv-python", "facenet-pytorch", "typer", "huggingface-hub")
 SECONDS = 2.0
@@ -57,11 +55,10 @@ def _devices() -> Iterator[Check]:
 
 
 def _warp(name: str) -> Iterator[Check]:
-    from deformcli.runtime.device import choose_device
     from deformcli.warp import forward
 
     try:
-        device = choose_device(name)
+        device = runtime.choose_device(name)
     except DeformError as error:
         yield "self-test", False, error.cause
         return
@@ -105,9 +102,7 @@ def _self_test(device: Any) -> tuple[bool, str]:
 
 
 def _cache() -> Iterator[Check]:
-    from deformcli.runtime.storage import cache_dir
-
-    folder = cache_dir()
+    folder = runtime.cache_dir()
     size = sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir()) if folder.is_dir() else 0
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
     free = shutil.disk_usage(existing).free
@@ -116,15 +111,13 @@ def _cache() -> Iterator[Check]:
 
 
 def _weights() -> Iterator[Check]:
-    from deformcli.weights.manifest import all_weights
-
     try:
-        entries = all_weights()
+        entries = weights.all_weights()
     except DeformError as error:
         yield "weights", False, error.cause
         return
     for entry in entries.values():
-        here = find_file(entry)
+        here = weights.local_file(entry)
         # Only what is bundled has to be here; the rest comes when it is asked for.
         yield f"weights: {entry.id}", bool(here) or entry.source != "bundled", str(here or f"{entry.source}, not here")
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deformcli import registry
+from deformcli import registry, weights
 from deformcli.errors import PluginError, UsageError, one_line
 from deformcli.options import Json
 
@@ -92,16 +92,13 @@ def _check(record: registry.PluginRecord) -> Iterator[Check]:
 
 
 def _check_hook(hook: str, implementation: Any) -> Iterator[Check]:
-    from deformcli.weights.manifest import read_manifest
-    from deformcli.weights.store import verified_file
-
     if hook == "register_commands":
         yield hook, True, ""  # they have been added, or the plugin would have been set aside
     elif hook == "doctor":
         yield from implementation()
     elif hook == "register_weights":
-        for entry in read_manifest(Path(implementation())).values():
-            ok = entry.source != "bundled" or bool(verified_file(entry, again=True))
+        for entry in weights.read_manifest(Path(implementation())).values():
+            ok = entry.source != "bundled" or bool(weights.verified_file(entry, again=True))
             yield entry.id, ok, entry.source
     else:
         for name, spec in implementation().items():

@@ -15,7 +15,7 @@ import numpy as np
 from deformcli.errors import DeformError, NothingToDoError, UsageError
 from deformcli.faces import Detector, MeshFinder, fit_pose
 from deformcli.models.face_mesh import POINTS
-from deformcli.runtime.storage import write_atomic
+from deformcli.runtime.storage import write_atomic, writing
 
 from .files import read_picture
 from .folder import picture_files
@@ -57,10 +57,8 @@ def write_meshes(path: Path, rows: Mapping[str, Row]) -> None:
     }
     held = io.BytesIO()
     np.savez_compressed(held, allow_pickle=False, name=np.array(names, dtype=np.str_), **arrays)
-    try:
+    with writing(path, "choose another place with -o"):
         write_atomic(path, held.getvalue())
-    except OSError as error:
-        raise DeformError(f"{path} cannot be written: {error.strerror}", "choose another place with -o") from error
 
 
 def photo_names(root: Path) -> list[str]:

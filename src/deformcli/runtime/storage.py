@@ -24,17 +24,19 @@ def write_atomic(path: Path, data: bytes) -> None:
         OSError: the folder or the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = beside(path)
-    try:
+    with renamed_into(path) as temporary:
         temporary.write_bytes(data)
+
+
+@contextmanager
+def renamed_into(path: Path) -> Iterator[Path]:
+    """A new file beside `path` to write to, hidden, ending in .part, no longer than names may be; `path` at the end."""
+    temporary = path.with_name(f".{os.urandom(8).hex()}.part")
+    try:
+        yield temporary
         os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
-
-
-def beside(path: Path) -> Path:
-    """A new name in the folder of `path`, to write to first: hidden, ending in .part, no longer than names may be."""
-    return path.with_name(f".{os.urandom(8).hex()}.part")
+        temporary.unlink(missing_ok=True)  # still there after an error, and where both were links to one file
 
 
 @contextmanager

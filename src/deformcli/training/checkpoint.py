@@ -14,22 +14,17 @@ from torch.optim import Optimizer
 
 from deformcli.errors import UsageError, WeightsError
 from deformcli.runs import CHECKPOINT, NO_ROOM, NUMBERED
-from deformcli.runtime.storage import beside, writing
+from deformcli.runtime.storage import renamed_into, writing
 from deformcli.weights.networks import from_dict, opened
 
 
 def save_also_as(path: Path, other: Path) -> None:
     """Let the file have another name beside it, whatever that was before: by a link, by a copy where there are none."""
-    temporary = beside(other)
-    try:
-        with writing(other, NO_ROOM):
-            try:
-                os.link(path, temporary)
-            except OSError:
-                shutil.copyfile(path, temporary)
-            os.replace(temporary, other)
-    finally:
-        temporary.unlink(missing_ok=True)  # it is still there if both were one file already
+    with writing(other, NO_ROOM), renamed_into(other) as temporary:
+        try:
+            os.link(path, temporary)
+        except OSError:
+            shutil.copyfile(path, temporary)
 
 
 def keep_newest(out: Path, count: int) -> None:

@@ -15,7 +15,9 @@ from .reference import Pair
 
 EPS = 1e-6
 IMPLEMENTATIONS: dict[str, ModuleType] = {"reference": reference, "native": native, "cuda": cuda}
-_PLAIN, _NO_MODE = _C._dispatch_keys(torch.empty(0)), _C._dispatch_tls_local_include_set()
+_Keys, _Key = _C.DispatchKeySet, _C.DispatchKey
+_NO_MODE = _Keys(_Key.BackendSelect).add(_Key.ADInplaceOrView)
+_PLAIN = _Keys(_Key.CPU).add(_Key.AutogradCPU).add(_Key.AutocastCPU).add(_Key.ADInplaceOrView)
 _DEVICES = {"native": "cpu", "cuda": "cuda"}  # the device each of the others is made for
 
 
@@ -50,7 +52,8 @@ def forward_warp(image: Tensor, flow: Tensor, *, eps: float = EPS, impl: str | N
     if impl is not None and impl not in IMPLEMENTATIONS:
         raise ValueError(f"impl: expected one of {', '.join(IMPLEMENTATIONS)} or None, got {impl!r}")
     if _nobody_watches(image, flow):
-        return _implementation(impl or "", flow.device).forward_warp(image, flow, eps)
+        module = _implementation(impl, flow.device) if impl else best_implementation("cpu")
+        return module.forward_warp(image, flow, eps)
     return _forward_op(image, flow, eps, impl or "")
 
 

@@ -85,12 +85,13 @@ def _threads(pixels: int) -> int:
 def forward_warp(image: Tensor, flow: Tensor, eps: float) -> Pair:
     """Splat `image` along `flow`; the contract is documented in `forward.py`."""
     (m, c, h, w), n, dtype = image.shape, flow.shape[0], flow.dtype
-    colors, flow = image.to(dtype).contiguous(), flow.contiguous()
-    warped, coverage = torch.empty((n, c, h, w), dtype=dtype), torch.empty((n, 1, h, w), dtype=dtype)
+    half = image.dtype != dtype  # `to` is not free where there is nothing to convert
+    colors, flow = (image.to(dtype) if half else image).contiguous(), flow.contiguous()
+    warped, coverage = flow.new_empty(n, c, h, w), flow.new_empty(n, 1, h, w)
     pointers = colors.data_ptr(), flow.data_ptr(), warped.data_ptr(), coverage.data_ptr()
     if _functions()["forward_warp", dtype](*pointers, n, m, c, h, w, eps, _threads(n * h * w)):
         raise MemoryError("forward_warp: no memory for the rows in flight")
-    return warped.to(image.dtype), coverage
+    return warped.to(image.dtype) if half else warped, coverage
 
 
 def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float, needed: Needed = BOTH) -> Pair:

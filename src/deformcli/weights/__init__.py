@@ -1,16 +1,28 @@
-"""Networks' weights: listed in manifests, found or fetched, verified, shared. Imports no torch."""
+"""Networks' weights: listed in manifests, found or fetched, verified, shared, made into networks.
 
-from .manifest import WeightsEntry, all_weights, find_entry, read_manifest
-from .store import local_file, parameter_counts, read_header, resolve_weights, verified_file
+torch and the Hub's client are imported when they are used.
+"""
 
-__all__ = [
-    "WeightsEntry",
-    "all_weights",
-    "find_entry",
-    "local_file",
-    "parameter_counts",
-    "read_header",
-    "read_manifest",
-    "resolve_weights",
-    "verified_file",
-]
+from deformcli._lazy import attach
+
+__getattr__, __all__ = attach(
+    __name__,
+    archive=("read_archive", "write_archive"),
+    checksum=("file_sha256",),
+    hub=("hub_file", "remove", "superfluous"),
+    manifest=("WeightsEntry", "all_weights", "find_entry", "own_manifest", "read_manifest", "weights_dir"),
+    networks=(
+        "build_generator",
+        "export_generator",
+        "fill_network",
+        "from_dict",
+        "load_frozen",
+        "load_generator",
+        "load_tensors",
+        "save_tensors",
+    ),
+    own=("add_run", "as_toml", "forget", "put"),
+    pickles=("convert",),
+    publish=("upload",),
+    store=("local_file", "own_file", "parameter_counts", "resolve_weights", "verified_file"),
+)

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deformcli.errors import WeightsError, one_line
-from deformcli.runtime.storage import beside
+from deformcli.runtime.storage import renamed_into
 
+from .checksum import file_sha256
 from .manifest import ID, WeightsEntry
-from .store import file_sha256
 
 SUMS = "SHA256SUMS"
 
@@ -23,16 +23,11 @@ SUMS = "SHA256SUMS"
 def write_archive(path: Path, files: Mapping[str, Path]) -> None:
     """Put verified files (by id) into a tar, which is there whole or not at all. Raises OSError."""
     sums = "".join(f"{file_sha256(file)}  {name}{file.suffix}\n" for name, file in files.items()).encode()
-    temporary = beside(path)
-    try:
-        with tarfile.open(temporary, "w") as tar:
-            tar.addfile(_member(SUMS, len(sums)), io.BytesIO(sums))
-            for name, file in files.items():
-                with file.open("rb") as data:
-                    tar.addfile(_member(f"{name}{file.suffix}", file.stat().st_size), data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with renamed_into(path) as temporary, tarfile.open(temporary, "w") as tar:
+        tar.addfile(_member(SUMS, len(sums)), io.BytesIO(sums))
+        for name, file in files.items():
+            with file.open("rb") as data:
+                tar.addfile(_member(f"{name}{file.suffix}", file.stat().st_size), data)
 
 
 def read_archive(path: Path, folder: Path, entries: Mapping[str, WeightsEntry]) -> list[Path]:
@@ -46,7 +41,7 @@ def read_archive(path: Path, folder: Path, entries: Mapping[str, WeightsEntry]) 
         with tempfile.TemporaryDirectory(dir=folder) as unpacked, tarfile.open(path, "r:") as tar:
             sums = _sums(tar)
             for name, expected in sums.items():
-                _take(tar, name, expected, Path(unpacked), entries)
+                _unpack(tar, name, expected, Path(unpacked), entries)
             for name in sums:
                 os.replace(Path(unpacked, name), folder / name)
             return [folder / name for name in sums]
@@ -73,7 +68,7 @@ def _sums(tar: tarfile.TarFile) -> dict[str, str]:
     return sums
 
 
-def _take(tar: tarfile.TarFile, name: str, expected: str, folder: Path, entries: Mapping[str, WeightsEntry]) -> None:
+def _unpack(tar: tarfile.TarFile, name: str, expected: str, folder: Path, entries: Mapping[str, WeightsEntry]) -> None:
     weights, _, kind = name.rpartition(".")
     if not ID.fullmatch(weights) or not re.fullmatch("[0-9a-f]{64}", expected):
         raise ValueError(f"{name!r} is no name of weights")

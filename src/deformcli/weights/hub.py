@@ -1,15 +1,18 @@
-"""The Hub's files in our cache: fetched at a pinned revision, quarantined, removed. `weights` verifies them."""
+"""The Hub's files in our cache: asked for, fetched at a pinned revision, quarantined, removed."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from deformcli.errors import WeightsError, one_line
 from deformcli.runtime.storage import cache_dir
 
+from .checksum import stamp_file
 from .manifest import WeightsEntry
 
 
@@ -18,40 +21,75 @@ def hub_folder() -> Path:
     return cache_dir() / "hub"
 
 
-def hub_file(entry: WeightsEntry) -> Path:
-    """Where the client puts an entry's file."""
-    snapshots = hub_folder() / f"models--{entry.repo.replace('/', '--')}" / "snapshots"
-    return snapshots / entry.revision / entry.file
+def hub_file(entry: WeightsEntry) -> Path | None:
+    """The entry's file where it is in the cache; uses no network."""
+    if entry.source != "hub":
+        return None
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(entry.repo, entry.file, cache_dir=hub_folder(), revision=entry.revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+@contextmanager
+def hub_client(
+    what: str, *, may: str, missing: tuple[str, str], check: str = "the network and HF_ENDPOINT"
+) -> Iterator[Any]:
+    """The Hub's client, which is quiet and takes HF_ENDPOINT and HF_TOKEN.
+
+    Args:
+        what: what cannot be done if it fails.
+        may: what a token is to allow.
+        missing: cause and remedy if the Hub does not have it.
+        check: what to check if the Hub does not answer.
+
+    Raises:
+        WeightsError: whatever went wrong within; the remedy depends on what the Hub said.
+    """
+    import huggingface_hub
+    from huggingface_hub import utils
+
+    if not sys.stderr.isatty():
+        utils.disable_progress_bars()
+    utils.logging.set_verbosity_error()  # what the client warns of ends in the error or does not matter
+    try:
+        yield huggingface_hub
+    except Exception as error:  # the client lets errors of several libraries through; each means "not available"
+        response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
+        match getattr(response, "status_code", None):
+            case 401 | 403:
+                cause, remedy = "the Hub refuses access", f"set HF_TOKEN to a token that may {may}"
+            case 404:
+                cause, remedy = missing
+            case 429:
+                cause = "the Hub takes no more requests for now"
+                remedy = "wait a few minutes and run it again, or set HF_TOKEN"
+            case _:
+                cause, remedy = one_line(error), f"check {check}, then run it again"
+        raise WeightsError(f"{what}: {cause}", remedy) from error
 
 
 def download(entry: WeightsEntry, *, offline: bool = False) -> Path:
     """Fetch the entry's file; a dropped connection is taken up where it broke. HF_ENDPOINT and HF_TOKEN apply.
 
     Raises:
-        WeightsError: offline, or the Hub did not give it; the remedy depends on what the Hub said.
+        WeightsError: offline, or the Hub did not give it.
     """
-    import huggingface_hub
-    from huggingface_hub import constants, utils
+    from huggingface_hub import constants
 
     what = f"the weights {entry.id} ({entry.repo}, {entry.file})"
     if offline or constants.HF_HUB_OFFLINE:
         # Not left to the client's local_files_only: some versions of it talk to the Hub even then.
         remedy = "run it once without --offline and HF_HUB_OFFLINE, or bring it with `deform weights import`"
         raise WeightsError(f"{what} are not on this machine", remedy)
-    if not sys.stderr.isatty():
-        utils.disable_progress_bars()
-    utils.logging.set_verbosity_error()  # what the client warns of ends in the error or does not matter
-    try:
-        path = huggingface_hub.hf_hub_download(entry.repo, entry.file, revision=entry.revision, cache_dir=hub_folder())
-    except Exception as error:  # the client lets errors of several libraries through; each means "not available"
-        cause, remedy = _refusal(error, entry)
-        raise WeightsError(f"{what} cannot be downloaded: {cause}", remedy) from error
-    return Path(path)
+    missing = "the Hub has no such file", "update deform or its plugin, or check HF_ENDPOINT"
+    with hub_client(f"{what} cannot be downloaded", may=f"read {entry.repo}", missing=missing) as hub:
+        return Path(hub.hf_hub_download(entry.repo, entry.file, revision=entry.revision, cache_dir=hub_folder()))
 
 
-def quarantine(entry: WeightsEntry) -> Path:
+def quarantine(entry: WeightsEntry, path: Path) -> Path:
     """Move a wrong download out of the way; where it is now."""
-    path, target = hub_file(entry), cache_dir() / "quarantine" / f"{entry.id}.safetensors"
+    target = cache_dir() / "quarantine" / f"{entry.id}.safetensors"
     target.parent.mkdir(parents=True, exist_ok=True)
     os.replace(path.resolve(), target)  # in the Hub's cache `path` is a link to a blob
     path.unlink(missing_ok=True)
@@ -61,8 +99,8 @@ def quarantine(entry: WeightsEntry) -> Path:
 def superfluous(entries: Iterable[WeightsEntry]) -> Iterator[Path]:
     """Files of the cache that serve none of `entries`: old revisions, unfinished and quarantined downloads, stamps."""
     entries = list(entries)
-    kept = {path for entry in entries if entry.source == "hub" for path in (hub_file(entry), hub_file(entry).resolve())}
-    kept |= {cache_dir() / "verified" / f"{entry.sha256}.json" for entry in entries}
+    downloads = [path for entry in entries if (path := hub_file(entry))]
+    kept = {*downloads, *(path.resolve() for path in downloads), *(stamp_file(entry.sha256) for entry in entries)}
     for folder in (*hub_folder().glob("models--*"), cache_dir() / "quarantine", cache_dir() / "verified"):
         for path in sorted(folder.rglob("*")):
             if not path.is_dir() and not {path, path.resolve()} & kept:
@@ -83,20 +121,3 @@ def remove(paths: Iterable[Path]) -> int:
         except OSError as error:
             raise WeightsError(f"{path} cannot be removed: {error.strerror or error}", "remove it yourself") from error
     return freed
-
-
-def refused_with(error: BaseException) -> int | None:
-    """The HTTP status behind an error of the Hub's client, if the Hub answered."""
-    response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
-    return getattr(response, "status_code", None)
-
-
-def _refusal(error: BaseException, entry: WeightsEntry) -> tuple[str, str]:
-    match refused_with(error):
-        case 401 | 403:
-            return "the Hub refuses access", f"set HF_TOKEN to a token that may read {entry.repo}"
-        case 404:
-            return "the Hub has no such file", "update deform or its plugin, or check HF_ENDPOINT"
-        case 429:
-            return "the Hub takes no more requests for now", "wait a few minutes and run it again, or set HF_TOKEN"
-    return one_line(error), "check the network and HF_ENDPOINT, then run it again"

@@ -18,9 +18,7 @@ from deformcli.errors import WeightsError, one_line
 from deformcli.runs import NO_ROOM
 from deformcli.runtime.storage import write_atomic, writing
 
-from .store import resolve_weights
-
-FORMAT = "deform-1"  # the one key of a file's metadata; two would come out in any order
+from .store import FORMAT, resolve_weights
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:

@@ -9,14 +9,15 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from deformcli.errors import UsageError, WeightsError
 from deformcli.runs import Run
 from deformcli.runtime.storage import write_atomic
 
+from .checksum import file_sha256
 from .manifest import ID, WeightsEntry, all_weights, own_manifest, read_manifest, weights_dir
-from .store import file_sha256, read_header
-
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
+from .store import FORMAT, open_safetensors
 
 
 def add_run(run: Path, name: str, licence: str, trained_on: str) -> WeightsEntry:
@@ -41,7 +42,8 @@ def add_run(run: Path, name: str, licence: str, trained_on: str) -> WeightsEntry
     source = trained.weights
     if source is None:
         raise WeightsError(f"{run} holds no weights", "name a folder that `deform train` wrote")
-    about = json.loads(read_header(source).get("__metadata__", {}).get("deform-1", "{}"))
+    with open_safetensors(source) as file:
+        about = json.loads((file.metadata() or {}).get(FORMAT, "{}"))
     if not {"task", "config", "steps"} <= about.keys():
         raise WeightsError(f"{source} holds no network of deform", "name a folder that `deform train` wrote")
     target = weights_dir() / f"{name}.safetensors"
@@ -80,9 +82,12 @@ def forget(names: list[str]) -> None:
 
 def as_toml(entry: WeightsEntry) -> str:
     """The entry as its table of a manifest."""
-    values = {f.name: getattr(entry, f.name) for f in fields(entry) if f.name not in ("id", "manifest")}
-    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if value not in ("", 0, {})]
-    return "\n".join([f'["{entry.id}"]', *lines]) + "\n"
+    return tomli_w.dumps({entry.id: _table(entry)})
+
+
+def _table(entry: WeightsEntry) -> dict[str, Any]:
+    values = {field.name: getattr(entry, field.name) for field in fields(entry) if field.name not in ("id", "manifest")}
+    return {key: value for key, value in values.items() if value not in ("", 0, {})}
 
 
 def _own_entries() -> dict[str, WeightsEntry]:
@@ -90,8 +95,8 @@ def _own_entries() -> dict[str, WeightsEntry]:
 
 
 def _write(entries: Mapping[str, WeightsEntry]) -> None:
-    tables = "\n".join(map(as_toml, entries.values()))
-    write_atomic(own_manifest(), f"schema = 1\n\n{tables}".encode())
+    tables = {name: _table(entry) for name, entry in entries.items()}
+    write_atomic(own_manifest(), tomli_w.dumps({"schema": 1, **tables}).encode())
 
 
 def _metrics(best: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -99,12 +104,3 @@ def _metrics(best: Mapping[str, Any] | None) -> dict[str, Any]:
     if best is None:
         return {}
     return {"summary": f"MSE {best['held_out_mse']:.5f} on held-out items at step {best['step']}"}
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, Mapping):
-        pairs = (f"{key if _BARE.fullmatch(key) else _toml(key)} = {_toml(item)}" for key, item in value.items())
-        return f"{{ {', '.join(pairs)} }}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    return json.dumps(value, ensure_ascii=False)  # strings, numbers and truth are written alike in both

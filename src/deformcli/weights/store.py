@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
-import json
 import math
-import struct
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from deformcli.errors import WeightsError, one_line
-from deformcli.runtime.storage import cache_dir, write_atomic
+from safetensors import SafetensorError, safe_open
 
+from deformcli.errors import WeightsError, one_line
+
+from .checksum import file_sha256, is_stamped, stamp
 from .hub import download, hub_file, quarantine
 from .manifest import ID, WeightsEntry, all_weights, find_entry, weights_dir
 
+FORMAT = "deform-1"
+"""The one key of the metadata of a file that deform writes, whose value is JSON; two would come out in any order."""
 PICKLES = frozenset({".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".tar"})
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _STATISTICS = frozenset({"running_mean", "running_var", "num_batches_tracked"})
-
-
-def own_file(entry: WeightsEntry) -> Path:
-    """Where the user's own copy of an entry is, if there is one."""
-    return weights_dir() / f"{entry.id}.{entry.format}"
 
 
 def resolve_weights(
@@ -65,92 +62,48 @@ def verified_file(entry: WeightsEntry, *, offline: bool = False, again: bool = F
     if path is None and entry.source == "hub":
         path = download(entry, offline=offline)
     if path is None:
-        remedy = "reinstall the package that carries it"
-        if entry.source == "external":
-            remedy = f"{entry.obtain}; then name it as {entry.id}=FILE, or put it at {own_file(entry)}"
-        raise WeightsError(f"the file of the weights {entry.id} is not on this machine", remedy)
+        raise _not_here(entry)
     return _checked(entry, path, again)
+
+
+def own_file(entry: WeightsEntry) -> Path:
+    """Where the user's own copy of an entry is, if there is one."""
+    return weights_dir() / f"{entry.id}.{entry.format}"
 
 
 def local_file(entry: WeightsEntry) -> Path | None:
     """The entry's file where it is on this machine, not verified; uses no network."""
-    path = own_file(entry)
-    if not path.is_file() and entry.source == "bundled":
-        path = _bundle_folder(entry) / entry.path
-    elif not path.is_file() and entry.source == "hub":
-        path = hub_file(entry)
-    return path if path.is_file() else None
+    own = own_file(entry)
+    if own.is_file():
+        return own
+    if entry.source == "hub":
+        return hub_file(entry)
+    folder = _bundle_folder(entry) if entry.source == "bundled" else None
+    return path if folder and (path := folder / entry.path).is_file() else None
 
 
-def parameter_counts(path: Path) -> dict[str, int]:
-    """Learned numbers per network (the first word of the tensors' names), from the file's header alone.
-
-    Raises:
-        WeightsError: not a safetensors file.
-    """
-    counts: dict[str, int] = {}
-    for name, tensor in read_header(path).items():
-        network, _, rest = name.partition(".")
-        if name != "__metadata__" and rest.rpartition(".")[2] not in _STATISTICS:
-            counts[network] = counts.get(network, 0) + math.prod(tensor["shape"])
-    return counts
-
-
-def file_sha256(path: Path) -> str:
-    """The file's sha256 in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _bundle_folder(entry: WeightsEntry) -> Path:
+def _bundle_folder(entry: WeightsEntry) -> Path | None:
+    """The folder that a bundled file's path starts from; None if it is that of a package that is not installed."""
     if not entry.package:
         return entry.manifest.parent
     spec = importlib.util.find_spec(entry.package)  # finds a top-level package without running it
-    if spec is None or not spec.submodule_search_locations:
-        raise WeightsError(f"the weights {entry.id} are in {entry.package}, which is not installed", "install it")
-    return Path(next(iter(spec.submodule_search_locations)))
+    return Path(next(iter(spec.submodule_search_locations))) if spec and spec.submodule_search_locations else None
 
 
-def _user_file(path: Path, format: str) -> Path:
-    if path.suffix in PICKLES:
-        raise _pickle_refused(path)
-    if not path.is_file():
-        raise WeightsError(f"no such file of weights: {path}", "check the path; `deform weights list` shows the ids")
-    if path.suffix != f".{format}":
-        raise WeightsError(f"{path} is no .{format} file", f"give an id or a .{format} file")
-    if format == "safetensors":
-        read_header(path)
-    return path
-
-
-def _pickle_refused(path: Path) -> WeightsError:
-    cause = f"{path} is refused: opening a pickle (.pt, .pth, .ckpt, .bin) can run code"
-    return WeightsError(cause, f"turn it into tensors and nothing else: deform weights convert {path}")
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """What a safetensors file says of itself: its tensors by name, and `__metadata__`. Raises WeightsError."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(8)
-            if start.startswith(_PICKLE_STARTS):
-                raise _pickle_refused(path)
-            (length,) = struct.unpack("<Q", start)
-            if length > path.stat().st_size:
-                raise ValueError("the header is longer than the file")
-            header = json.loads(file.read(length))
-        if not isinstance(header, dict):
-            raise ValueError("the header is no table")
-    except (OSError, ValueError, struct.error) as error:
-        raise WeightsError(f"{path} is not a safetensors file: {one_line(error)}", "export it anew") from error
-    return header
+def _not_here(entry: WeightsEntry) -> WeightsError:
+    if entry.source == "bundled" and _bundle_folder(entry) is None:
+        return WeightsError(f"the weights {entry.id} are in {entry.package}, which is not installed", "install it")
+    remedy = "reinstall the package that carries it"
+    if entry.source == "external":
+        remedy = f"{entry.obtain}; then name it as {entry.id}=FILE, or put it at {own_file(entry)}"
+    return WeightsError(f"the file of the weights {entry.id} is not on this machine", remedy)
 
 
 def _checked(entry: WeightsEntry, path: Path, again: bool = False) -> Path:
     """`path`, if it has the entry's checksum; for an entry without one, if it is such a file."""
     if not entry.sha256:
         _user_file(path, entry.format)
-    elif again or not _is_stamped(entry, path):
+    elif again or not is_stamped(path, entry.sha256):
         _check_sha256(entry, path)
     return path
 
@@ -158,28 +111,71 @@ def _checked(entry: WeightsEntry, path: Path, again: bool = False) -> Path:
 def _check_sha256(entry: WeightsEntry, path: Path) -> None:
     found = file_sha256(path)
     if found == entry.sha256:
-        with suppress(OSError):  # a cache that cannot be written costs another hash next time, no more
-            write_atomic(_stamp(entry), json.dumps(_identity(path)).encode())
+        stamp(path, entry.sha256)
         return
-    remedy = "it is your own copy: replace it" if path == own_file(entry) else "get a whole copy of it"
-    if entry.source == "bundled" and path != own_file(entry):
+    if path == own_file(entry):
+        remedy = "it is your own copy: replace it"
+    elif entry.source == "bundled":
         remedy = "reinstall the package that carries it"
-    if entry.source == "hub" and path == hub_file(entry):
-        remedy = f"the file is now {quarantine(entry)}; run it again to download it anew"
+    elif path == hub_file(entry):
+        remedy = f"the file is now {quarantine(entry, path)}; run it again to download it anew"
+    else:
+        remedy = "get a whole copy of it"
     raise WeightsError(f"{path} ({entry.id}) has the sha256 {found[:12]}..., not {entry.sha256[:12]}...", remedy)
 
 
-def _stamp(entry: WeightsEntry) -> Path:
-    return cache_dir() / "verified" / f"{entry.sha256}.json"
+def _user_file(path: Path, format: str) -> Path:
+    """`path`, if it is a file of that format."""
+    if path.suffix in PICKLES:
+        raise _pickle_refused(path)
+    if not path.is_file():
+        raise WeightsError(f"no such file of weights: {path}", "check the path; `deform weights list` shows the ids")
+    if path.suffix != f".{format}":
+        raise WeightsError(f"{path} is no .{format} file", f"give an id or a .{format} file")
+    if format == "safetensors":
+        with open_safetensors(path):
+            pass
+    return path
 
 
-def _identity(path: Path) -> dict[str, Any]:
-    state = path.stat()
-    return {"path": str(path.resolve()), "size": state.st_size, "mtime_ns": state.st_mtime_ns}
+@contextmanager
+def open_safetensors(path: Path) -> Iterator[Any]:
+    """A file as `safetensors.safe_open` gives it: what it says of itself is read, no tensor is.
 
-
-def _is_stamped(entry: WeightsEntry, path: Path) -> bool:
+    Raises:
+        WeightsError: it is something else; a pickle is named as what it is.
+    """
     try:
-        return json.loads(_stamp(entry).read_text("utf-8")) == _identity(path)
-    except (OSError, ValueError):
-        return False
+        with safe_open(path, "np") as file:
+            yield file
+    except (OSError, SafetensorError) as error:
+        if _is_pickle(path):
+            raise _pickle_refused(path) from error
+        raise WeightsError(f"{path} is not a safetensors file: {one_line(error)}", "export it anew") from error
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether a file that is nothing else begins like a pickle."""
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(4).startswith(_PICKLE_STARTS)
+    return False
+
+
+def parameter_counts(path: Path) -> dict[str, int]:
+    """Learned numbers per network (the first word of the tensors' names), without reading them.
+
+    Raises:
+        WeightsError: not a safetensors file.
+    """
+    counts: dict[str, int] = {}
+    with open_safetensors(path) as file:
+        for name in file.keys():  # noqa: SIM118 - not a mapping
+            network, _, rest = name.partition(".")
+            if rest.rpartition(".")[2] not in _STATISTICS:
+                counts[network] = counts.get(network, 0) + math.prod(file.get_slice(name).get_shape())
+    return counts
+
+
+def _pickle_refused(path: Path) -> WeightsError:
+    cause = f"{path} is refused: opening a pickle (.pt, .pth, .ckpt, .bin) can run code"
+    return WeightsError(cause, f"turn it into tensors and nothing else: deform weights convert {path}")

@@ -20,7 +20,7 @@ from deformcli.data.splits import is_held_out
 from deformcli.evaluation import gap
 from deformcli.models.embedders import CompactVGG19Features, MobileFaceNet
 from deformcli.recipes import open_items
-from deformcli.weights.store import file_sha256
+from deformcli.weights import file_sha256
 
 
 @pytest.fixture

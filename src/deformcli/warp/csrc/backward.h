@@ -9,6 +9,24 @@ namespace {
 constexpr size_t GATHER_BYTES = 8 << 20;  // more cells in flight than this, and pixels are sorted into bins first
 constexpr size_t GATHER_BIN_BYTES = 1 << 19;
 
+// Of four source pixels, on the left or the right of their targets, or on both: the means of the upper and the lower cell,
+// and each one's sum of the products with the pixel's colours.
+template <class V>
+struct Side {
+  V mean[COLORS], top, bottom;
+
+  template <class T>
+  INLINE Side(const T* const* above, const T* const* below, int offset, V upper, V lower, const V* colors) {
+    V a[4], b[4];
+    for (int k = 0; k < 4; ++k) load_aligned(above[k] + offset, a[k]), load_aligned(below[k] + offset, b[k]);
+    transpose(a);
+    transpose(b);
+    for (int c = 0; c < COLORS; ++c) mean[c] = a[c] * upper + b[c] * lower;
+    top = a[COLORS], bottom = b[COLORS];
+    for (int c = 0; c < COLORS; ++c) top = top + a[c] * colors[c], bottom = bottom + b[c] * colors[c];
+  }
+};
+
 // Of four source pixels: the bilinear means of their cells' colours, and the colours times the means' slopes.
 template <class T>
 struct Gradients {
@@ -17,24 +35,28 @@ struct Gradients {
   Gradients() = default;
   // `above` and `below` point to the left one of two neighbouring cells.
   INLINE Gradients(const T* const* above, const T* const* below, Quad<T> right, Quad<T> down, const Quad<T>* colors) {
-    Octet<T> top[4], bottom[4];
-    for (int k = 0; k < 4; ++k) top[k] = load8(above[k]), bottom[k] = load8(below[k]);
-    transpose(top);
-    transpose(bottom);
-    const Octet<T> sides = pair<T>(all(T(1)) - right, right), upper = twice<T>(all(T(1)) - down), lower = twice<T>(down);
-    for (int c = 0; c < COLORS; ++c) {
-      const Octet<T> mean = (top[c] * upper + bottom[c] * lower) * sides;
-      image[c] = low<T>(mean) + high<T>(mean);
+    const Quad<T> left = all(T(1)) - right, up = all(T(1)) - down;
+    if constexpr (Octet<T>::WHOLE) {
+      const Octet<T> upper = twice<T>(up), lower = twice<T>(down), sides = pair<T>(left, right);
+      const Octet<T> color[COLORS] = {twice<T>(colors[0]), twice<T>(colors[1]), twice<T>(colors[2])};
+      const Side<Octet<T>> both(above, below, 0, upper, lower, color);
+      for (int c = 0; c < COLORS; ++c) {
+        const Octet<T> mean = both.mean[c] * sides;
+        image[c] = low<T>(mean) + high<T>(mean);
+      }
+      const Octet<T> columns = both.top * upper + both.bottom * lower, rows = (both.bottom - both.top) * sides;
+      x = high<T>(columns) - low<T>(columns);
+      y = low<T>(rows) + high<T>(rows);
+    } else {  // in turn, or registers would not suffice
+      const Side<Quad<T>> a(above, below, 0, up, down, colors);
+      for (int c = 0; c < COLORS; ++c) image[c] = a.mean[c] * left;
+      x = a.top * up + a.bottom * down;
+      y = (a.bottom - a.top) * left;
+      const Side<Quad<T>> b(above, below, 4, up, down, colors);
+      for (int c = 0; c < COLORS; ++c) image[c] = image[c] + b.mean[c] * right;
+      x = (b.top * up + b.bottom * down) - x;
+      y = y + (b.bottom - b.top) * right;
     }
-    Octet<T> sum_top = top[COLORS], sum_bottom = bottom[COLORS];
-    for (int c = 0; c < COLORS; ++c) {
-      const Octet<T> color = twice<T>(colors[c]);
-      sum_top = sum_top + top[c] * color;
-      sum_bottom = sum_bottom + bottom[c] * color;
-    }
-    const Octet<T> columns = sum_top * upper + sum_bottom * lower, rows = (sum_bottom - sum_top) * sides;
-    x = high<T>(columns) - low<T>(columns);
-    y = low<T>(rows) + high<T>(rows);
   }
 };
 
@@ -76,6 +98,10 @@ struct Output {
       put(gradients.y, flow + plane + i, count, add_flow);
     }
   }
+  void put_nothing(int width) const {
+    for (int c = 0; c < channels && image && !add_image; ++c) std::fill_n(image + c * plane, width, T(0));
+    for (int c = 0; c < 2 && flow && !add_flow; ++c) std::fill_n(flow + c * plane, width, T(0));
+  }
   static INLINE void put(Quad<T> value, T* to, int count, bool add) {
     store<T>(add ? load(to, count) + value : value, to, count);
   }
@@ -114,8 +140,8 @@ struct Backward {
       return ((shared() ? 0 : n) * job.size.channels + channel) * job.size.plane() + ptrdiff_t(source) * width();
     }
     Ground ground(int slots) const {
-      const unsigned cell = CELL / 8, stride = row_cells(width()) * cell;
-      return {height(), width(), {-1, height()}, slots - 1, stride, cell, slots * stride};
+      const unsigned stride = row_cells(width()) * (CELL / 8);
+      return {height(), width(), {-1, height()}, slots - 1, stride, slots * stride};
     }
 
     // The gradient with respect to a row's sums and, as coverage, to its weights; zero in holes and around the picture.
@@ -165,7 +191,7 @@ struct Backward {
       const T* u = dx(source);
       for (int begin = 0; begin < width(); begin += CHUNK) {
         const int chunk = std::min(CHUNK, width() - begin);
-        landing.compute(u + begin, u + begin + colors.plane, begin, chunk, source, ground);
+        landing.template compute<CELL / 8>(u + begin, u + begin + colors.plane, begin, chunk, source, ground);
         for_each<4>(chunk, [&](int i, int count) INLINE_LAMBDA {
           Quad<T> color[COLORS];
           colors.get(begin + i, count, landing.row + i, color);
@@ -188,7 +214,8 @@ struct Backward {
         filled = std::max(filled, plan.next[s - band.begin]);
         for (; last[s] != INT_MIN && filled <= last[s] + 1; ++filled)
           fill_row(ring + size_t((filled + 1) & ground.mask) * row, filled);
-        gather_row(s, ground, ring, landing);
+        if (last[s] == INT_MIN) output(s).put_nothing(width());
+        else gather_row(s, ground, ring, landing);
       }
     }
 
@@ -201,7 +228,7 @@ struct Backward {
       char** const ends = bins.ends();
       for (int begin = 0; begin < width(); begin += CHUNK) {
         const int chunk = std::min(CHUNK, width() - begin);
-        landing.compute(u + begin, u + begin + colors.plane, begin, chunk, source, ground);
+        landing.template compute<CELL / 8>(u + begin, u + begin + colors.plane, begin, chunk, source, ground);
         for_each<4>(chunk, [&](int i, int count) INLINE_LAMBDA {
           Quad<T> place[4] = {load(landing.right + i), load(landing.down + i), all(T(0)), all(T(0))}, color[4];
           colors.get(begin + i, count, landing.row + i, color);

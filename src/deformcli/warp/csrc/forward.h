@@ -16,8 +16,11 @@ constexpr size_t BIN_BYTES = 1 << 20;   // of the cells of a bin
 // Adds one pixel, a quad and a quad of weights, both twice, to the four cells around its target.
 template <class T>
 INLINE void add(Octet<T> color, Octet<T> weight, T* above, T* below) {
-  store8<T>(load8(above) + color * columns<0>(weight), above);
-  store8<T>(load8(below) + color * columns<2>(weight), below);
+  Octet<T> upper, lower;
+  load_aligned(above, upper);
+  store_aligned<T>(upper + color * columns<0>(weight), above);
+  load_aligned(below, lower);
+  store_aligned<T>(lower + color * columns<2>(weight), below);
 }
 
 // The same for a pixel of NaN or Inf: a cell of weight 0 is left alone, which 0 * NaN would reach.
@@ -95,8 +98,8 @@ struct Forward {
       return last[source] >= band.begin - 1 && first[source] < band.end;
     }
     Ground ground(int slots) const {
-      const unsigned cell = CELL / 8, stride = row_cells(width()) * cell;
-      return {height(), width(), {band.begin - 1, band.end}, slots - 1, stride, cell, slots * stride};
+      const unsigned stride = row_cells(width()) * (CELL / 8);
+      return {height(), width(), {band.begin - 1, band.end}, slots - 1, stride, slots * stride};
     }
 
     // Divides a finished row by its coverage, writes it out, and leaves zeros.
@@ -124,6 +127,14 @@ struct Forward {
       std::fill(cells + rest * 8, cells + (ptrdiff_t(width()) + 2) * 8, T(0));
     }
 
+    // The same for a row on which nothing landed.
+    void finish_empty_row(int target) const {
+      const ptrdiff_t plane = job.size.plane(), offset = ptrdiff_t(target) * width();
+      T* out = job.warped + (n * job.size.channels + channel) * plane + offset;
+      for (int c = 0; c < channels; ++c) std::fill_n(out + c * plane, width(), T(0));
+      std::fill_n(job.coverage + n * plane + offset, width(), T(0));
+    }
+
     void finish_or_clear(T* cells, int target) const {
       if (target >= band.begin && target < band.end) finish_row(cells, target);
       else std::fill(cells, cells + (ptrdiff_t(width()) + 2) * 8, T(0));
@@ -137,7 +148,7 @@ struct Forward {
       Pixels<T> pixels;
       for (int begin = 0; begin < width(); begin += CHUNK) {
         const int chunk = std::min(CHUNK, width() - begin);
-        landing.compute(u + begin, u + plane + begin, begin, chunk, source, ground);
+        landing.template compute<CELL / 8>(u + begin, u + plane + begin, begin, chunk, source, ground);
         for_each<8>(chunk, [&](int i, int count) INLINE_LAMBDA {
           pixels.load_colors(planes + begin + i, plane, channels, count);
           pixels.load_weights(landing, i);
@@ -146,10 +157,12 @@ struct Forward {
             add_one(load_twice(pixels.colors + place), load_twice(pixels.weights + place),
                     at(cells, landing.above[i + k]), at(cells, landing.below[i + k]));
           };
-          if (pixels.strange)
+          if (pixels.strange) {
             for (int k = 0; k < 8; ++k) visit(k, add_strange<T>);
-          else
-            for (int k = 0; k < 8; ++k) visit(k, add<T>);
+            return;
+          }
+#pragma GCC unroll 8
+          for (int k = 0; k < 8; ++k) visit(k, add<T>);
         });
       }
     }
@@ -160,13 +173,18 @@ struct Forward {
       const size_t row = size_t(row_cells(width())) * 8;
       T* ring = workspace().sums.template get<T>(plan.slots * row + SPARE * 8);
       Landing<T> landing;
-      int done = band.begin - 1;
+      int done = band.begin - 1, reached = done - 1;  // reached: the last row on which something has landed
       const auto finish_until = [&](int end) {
-        for (; done < end; ++done) finish_or_clear(ring + size_t((done - band.begin + 1) & ground.mask) * row, done);
+        for (; done < end; ++done) {
+          if (done <= reached) finish_or_clear(ring + size_t((done - band.begin + 1) & ground.mask) * row, done);
+          else if (done >= band.begin && done < band.end) finish_empty_row(done);
+        }
       };
       for (int s = 0; s < height(); ++s) {
         finish_until(std::min(plan.next[s], band.end));
-        if (meets(first, last, s)) splat_row(s, ground, ring, landing);
+        if (!meets(first, last, s)) continue;
+        splat_row(s, ground, ring, landing);
+        reached = std::max(reached, last[s] + 1);
       }
       finish_until(band.end + 1);
       std::fill_n(at(ring, ground.spare), SPARE * 8, T(0));
@@ -185,7 +203,7 @@ struct Forward {
       Pixels<T> pixels;
       for (int begin = 0; begin < width(); begin += CHUNK) {
         const int chunk = std::min(CHUNK, width() - begin);
-        landing.compute(u + begin, u + plane + begin, begin, chunk, source, ground);
+        landing.template compute<CELL / 8>(u + begin, u + plane + begin, begin, chunk, source, ground);
         for_each<8>(chunk, [&](int i, int count) INLINE_LAMBDA {
           pixels.load_colors(planes + begin + i, plane, channels, count);
           pixels.load_weights(landing, i);

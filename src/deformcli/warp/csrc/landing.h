@@ -27,11 +27,11 @@ struct Rows {
 
 // Rows of cells in memory. Offsets are in units of 8 bytes, which reach 32 GiB with 32 bits.
 struct Ground {
-  int height, width;     // of the picture
-  Rows upper;            // the target rows that may be the upper one of a pixel; others' pixels land nowhere
-  int mask;              // a row's slot is (row - upper.begin) & mask
-  unsigned stride, cell; // from row to row, from cell to cell; the first cell of a row is a spare one, left of the picture
-  unsigned spare;        // the cells of pixels that land nowhere
+  int height, width;  // of the picture
+  Rows upper;       // the target rows that may be the upper one of a pixel; others' pixels land nowhere
+  int mask;         // a row's slot is (row - upper.begin) & mask
+  unsigned stride;  // from row to row; the first cell of a row is a spare one, left of the picture
+  unsigned spare;   // the cells of pixels that land nowhere
 };
 
 template <class T>
@@ -48,12 +48,14 @@ struct Landing {
   alignas(64) unsigned above[CHUNK], below[CHUNK];
   alignas(64) int row[CHUNK];  // the upper one, from the ground's first, or -1
 
-  // Floor and fraction are of the displacement, not of the position: the fraction keeps all its bits.
+  // Floor and fraction are of the displacement, not of the position: the fraction keeps all its bits. CELL is the units
+  // from cell to cell.
+  template <unsigned CELL>
   void compute(const T* dx, const T* dy, int first, int count, int source, const Ground& ground) {
     const T y = T(source), h = T(ground.height), w = T(ground.width);
     const int origin = source - ground.upper.begin, mask = ground.mask;
     const unsigned rows = ground.upper.end - ground.upper.begin;
-    const unsigned stride = ground.stride, cell = ground.cell, spare = ground.spare;
+    const unsigned stride = ground.stride, wrap = 0u - stride * unsigned(mask), spare = ground.spare;
     for (int i = 0; i < count; ++i) {
       T u = dx[i], v = dy[i];
       const T to_x = T(first + i) + u, to_y = y + v;
@@ -65,14 +67,16 @@ struct Landing {
       down[i] = v - floor_v;
       const int to = origin + int(floor_v);
       const bool counts = inside & (unsigned(to) < rows);
-      const unsigned column = unsigned(first + i + int(floor_u) + 1) * cell, lost = spare + unsigned(i & 7) * cell;
-      above[i] = counts ? unsigned(to & mask) * stride + column : lost;
-      below[i] = counts ? unsigned((to + 1) & mask) * stride + column : lost + 8 * cell;
+      const int slot = to & mask;
+      const unsigned offset = unsigned(slot) * stride + unsigned(first + i + int(floor_u) + 1) * CELL;
+      const unsigned lost = spare + unsigned(i & 7) * CELL;
+      above[i] = counts ? offset : lost;
+      below[i] = counts ? offset + (slot == mask ? wrap : stride) : lost + 8 * CELL;
       row[i] = counts ? to : -1;
     }
     for (int i = count; i % 8; ++i) {
-      above[i] = spare + unsigned(i & 7) * cell;
-      below[i] = above[i] + 8 * cell;
+      above[i] = spare + unsigned(i & 7) * CELL;
+      below[i] = above[i] + 8 * CELL;
       row[i] = -1;
     }
   }

@@ -8,10 +8,12 @@
 #if defined(__GNUC__)
 #define INLINE inline __attribute__((always_inline))
 #define INLINE_LAMBDA __attribute__((always_inline))
+#define ALIGNED(pointer) __builtin_assume_aligned(pointer, 16)
 #define PREFETCH(pointer) __builtin_prefetch(pointer, 1)
 #else
 #define INLINE inline
 #define INLINE_LAMBDA
+#define ALIGNED(pointer) (pointer)
 #define PREFETCH(pointer) (void)(pointer)
 #endif
 
@@ -107,6 +109,7 @@ INLINE void transpose(V* v) {
 // Eight numbers: what belongs to a left and a right cell, or to four pixels and the next four.
 template <class T>
 struct Octet {
+  static constexpr bool WHOLE = false;  // whether it is one register's
   Quad<T> low, high;
   friend INLINE Octet operator+(Octet a, Octet b) { return {a.low + b.low, a.high + b.high}; }
   friend INLINE Octet operator-(Octet a, Octet b) { return {a.low - b.low, a.high - b.high}; }
@@ -133,10 +136,12 @@ template <int I, int J, class T>
 INLINE Octet<T> interleave(Octet<T> a, Octet<T> b) {
   return {interleave<I, J>(a.low, b.low), interleave<I, J>(a.high, b.high)};
 }
-// The quad at `from`, twice.
+// The quad at `from`, which is aligned to 16 bytes, twice.
 template <class T>
 INLINE Octet<T> load_twice(const T* from) {
-  return {load(from), load(from)};
+  Quad<T> quad;
+  std::memcpy(&quad, ALIGNED(from), sizeof quad);
+  return {quad, quad};
 }
 // Lane I of the low half four times, lane I + 1 of the high half four times.
 template <int I, class T>
@@ -147,6 +152,7 @@ INLINE Octet<T> columns(Octet<T> a) {
 #if defined(__GNUC__) && defined(__AVX2__)
 template <>
 struct Octet<float> {
+  static constexpr bool WHOLE = true;
   __m256 all;
   friend INLINE Octet operator+(Octet a, Octet b) { return {_mm256_add_ps(a.all, b.all)}; }
   friend INLINE Octet operator-(Octet a, Octet b) { return {_mm256_sub_ps(a.all, b.all)}; }
@@ -214,6 +220,35 @@ template <>
 INLINE void store8<float>(Octet<float> octet, float* to, int count) {
   if (count == 8) _mm256_storeu_ps(to, octet.all);
   else std::memcpy(to, &octet, count * sizeof(float));
+}
+#endif
+
+// Of memory that is aligned to 16 bytes: one and two quads.
+template <class T>
+INLINE void load_aligned(const T* from, Quad<T>& to) {
+  std::memcpy(&to, ALIGNED(from), sizeof to);
+}
+template <class T>
+INLINE void load_aligned(const T* from, Octet<T>& to) {
+  Quad<T> low, high;
+  load_aligned<T>(from, low);
+  load_aligned<T>(from + 4, high);
+  to = pair<T>(low, high);
+}
+template <class T>
+INLINE void store_aligned(Octet<T> octet, T* to) {
+  const Quad<T> quads[2] = {low<T>(octet), high<T>(octet)};
+  std::memcpy(ALIGNED(to), &quads[0], sizeof quads[0]);
+  std::memcpy(ALIGNED(to + 4), &quads[1], sizeof quads[1]);
+}
+#if defined(__GNUC__) && defined(__AVX2__)
+template <>
+INLINE void load_aligned<float>(const float* from, Octet<float>& to) {
+  to.all = _mm256_loadu_ps(from);
+}
+template <>
+INLINE void store_aligned<float>(Octet<float> octet, float* to) {
+  _mm256_storeu_ps(to, octet.all);
 }
 #endif
 
