@@ -154,7 +154,8 @@ def test_pairs_without_exact_flow_skip_what_needs_it(tiny_config, batch):
     recipe = FrontalizeRecipe(tiny_config("frontalize", "best", "flow_warmup=5"))
     warming, made = recipe.generator_losses({**batch, "exact": torch.tensor([0.0, 1.0])}, 0)
     assert (set(warming), made) == ({"rigidity", "flow", "visibility"}, None)
-    terms, made = recipe.generator_losses({**batch, "exact": torch.zeros(2)}, 0)
+    without = {**batch, "exact": torch.zeros(2), "seen": torch.zeros_like(batch["seen"])}
+    terms, made = recipe.generator_losses(without, 0)
     assert {"pix1", "pix2", "gradient", "rigidity"} == set(terms)
     assert made is not None
 
