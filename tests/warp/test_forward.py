@@ -8,7 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.library import opcheck
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from deformcli.warp import forward_warp, reference
 from deformcli.warp.forward import IMPLEMENTATIONS
@@ -363,6 +365,34 @@ def test_autocast_warps_in_float32(impl, device, make_flow):
     torch.testing.assert_close(warped, forward_warp(image.float(), flow.float(), impl=impl)[0])
     gradients = torch.autograd.grad(warped.sum(), (image, flow))
     assert {gradient.dtype for gradient in gradients} == {torch.bfloat16}
+
+
+class Recorder(TorchDispatchMode):
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.seen.append(function)
+        return function(*args, **(kwargs or {}))
+
+
+@torch.no_grad()
+def test_who_watches_sees_the_operator(make_flow):
+    """Without gradients a call may skip the dispatcher; not when a mode, a transform, a tracer or a profiler is on."""
+    image, flow = torch.randn(1, 3, 6, 7), make_flow("smooth", 1, 6, 7, torch.float32)
+    expected = forward_warp(image, flow)
+    operator = torch.ops.deform.forward_warp.default
+    with Recorder() as recorder:
+        forward_warp(image, flow)
+    assert operator in recorder.seen
+    graph = make_fx(lambda *inputs: forward_warp(*inputs))(image, flow).graph  # noqa: PLW0108 - it counts arguments
+    assert operator in {node.target for node in graph.nodes}
+    with torch.autograd.profiler.profile() as profile:
+        forward_warp(image, flow)
+    assert "deform::forward_warp" in {event.name for event in profile.function_events}
+    for direct, dispatched in zip(expected, operator(image, flow, EPS, ""), strict=True):
+        assert torch.equal(direct, dispatched)
 
 
 def test_inference_mode(impl, device, make_flow):

@@ -1,6 +1,7 @@
 """The C++ library: threads, memory, building; its values are tested with the other implementations'."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,71 @@ def test_threads_never_show_in_the_result(monkeypatch, kind, make_flow, shape, d
     for other in results[1:]:
         for one, many in zip(results[0], other, strict=True):
             assert torch.equal(one, many)
+
+
+def results(functions, image, flow, grads) -> list[torch.Tensor]:
+    """Outputs and gradients by way of a library's `functions`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "_functions", lambda: functions)
+        outputs = native.forward_warp(image, flow, 1e-6)
+        return [*outputs, *native.forward_warp_backward(grads, (image, flow), outputs, 1e-6)]
+
+
+def assert_same_bits(one, other):
+    for left, right in zip(one, other, strict=True):
+        assert torch.equal(left.isnan(), right.isnan())
+        assert torch.equal(left.nan_to_num(), right.nan_to_num())
+
+
+@needs_library
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 3, 70, 66), (3, 1, 3, 40, 33), (2, 2, 1, 9, 7), (2, 1, 7, 20, 19), (1, 1, 3, 1, 1)]
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_every_instruction_set_gives_the_same_bits(kind, make_flow, shape, dtype):
+    n, batch, channels, h, w = shape
+    image, flow = torch.randn(batch, channels, h, w, dtype=dtype), make_flow(kind, n, h, w, dtype)
+    image[torch.rand_like(image) < 0.01] = float("nan")
+    grads = torch.randn(n, channels, h, w, dtype=dtype), torch.randn(n, 1, h, w, dtype=dtype)
+    first, *others = [results(native.warp_functions(path), image, flow, grads) for path in native.libraries()]
+    for other in others:
+        assert_same_bits(first, other)
+
+
+@needs_library
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_sorting_never_shows_in_the_result(monkeypatch, make_flow, dtype):
+    """One thread has too many rows in flight and sorts the pixels; each of many has few, and does not."""
+    h, w = 601, 603
+    image, flow = torch.randn(1, 3, h, w, dtype=dtype), make_flow("rough", 2, h, w, dtype)
+    flow[torch.rand_like(flow) < 0.01] = float("nan")
+    grads = torch.randn(2, 3, h, w, dtype=dtype), torch.randn(2, 1, h, w, dtype=dtype)
+    monkeypatch.setattr(native, "PARALLEL_PIXELS", 0)
+    found = []
+    for threads in (1, 37):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        found += [results(native.warp_functions(path), image, flow, grads) for path in native.libraries()]
+    for other in found[1:]:
+        assert_same_bits(found[0], other)
+    expected = reference.forward_warp(image.double(), flow.double(), 1e-6)
+    torch.testing.assert_close([tensor.double() for tensor in found[0][:2]], list(expected), atol=1e-4, rtol=1e-4)
+    doubles = [(grads[0].double(), grads[1].double()), (image.double(), flow.double())]
+    outputs = [tensor.double() for tensor in found[0][:2]]
+    for gradient, right in zip(found[0][2:], reference.forward_warp_backward(*doubles, outputs, 1e-6), strict=True):
+        scale = right.abs().max()
+        torch.testing.assert_close(gradient.double() / scale, right / scale, atol=1e-5, rtol=0)
+
+
+@needs_library
+def test_a_strange_color_of_a_sorted_pixel_reaches_only_cells_of_weight():
+    h, w = 601, 603
+    y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+    flow = torch.stack([w - 1 - 2 * x, h - 1 - 2 * y]).float()[None]  # upside down: all rows are in flight
+    image = torch.ones(1, 3, h, w)
+    image[0, 1, 5, 7] = float("nan")
+    warped, coverage = native.forward_warp(image, flow, 1e-6)
+    assert warped.isnan().nonzero().tolist() == [[0, 1, h - 6, w - 8]]
+    assert torch.equal(coverage, torch.ones_like(coverage))
 
 
 @pytest.mark.slow
@@ -113,12 +179,16 @@ def build_wheel(folder: Path, **environment: str) -> list[str]:
 def test_a_compiler_builds_the_library(tmp_path):
     names = build_wheel(tmp_path)
     assert f"deformcli/warp/{native.LIBRARY.name}" in names
+    if sys.platform == "linux" and platform.machine() == "x86_64":
+        for level in native.X86_LEVELS:
+            assert f"deformcli/warp/{native.LIBRARY.stem}_v{level}.so" in names
 
 
 def test_without_a_compiler_the_install_succeeds(tmp_path):
     names = build_wheel(tmp_path, CC="/nowhere/cc", CXX="/nowhere/c++")
     assert "deformcli/warp/native.py" in names
-    assert "deformcli/warp/csrc/forward_warp.cpp" in names
+    for name in ("forward_warp.cpp", "forward.h", "backward.h", "landing.h", "memory.h", "vectors.h"):
+        assert f"deformcli/warp/csrc/{name}" in names
     assert f"deformcli/warp/{native.LIBRARY.name}" not in names
 
 

@@ -236,6 +236,14 @@ def test_weights_commands(deform, install_plugin, tmp_path):
     assert damaged.returncode == 4 and "sha256" in damaged.stdout
 
 
+def test_a_network_of_another_format_is_shown_without_its_parameters(deform, tmp_path):
+    (tmp_path / "yunet.onnx").write_bytes(b"onnx")
+    shown = deform("weights", "info", "yunet", "--json", DEFORM_WEIGHTS_DIR=str(tmp_path))
+    assert shown.returncode == 0, shown.stderr
+    described = json.loads(shown.stdout)
+    assert (described["local"], described["parameters"]) == (str(tmp_path / "yunet.onnx"), {})
+
+
 def external(**changes) -> str:
     gone = {"path": None, "sha256": None, "size": None}
     return toml("helper", source="external", status="external", obtain="ask Ann", **gone | changes)

@@ -135,7 +135,7 @@ class Mtcnn:
         if boxes is None:
             return []
         found = zip(boxes.astype(float) - margin, scores, points.astype(float) - margin, strict=True)
-        return [Face(*map(float, box), float(score), five) for box, score, five in found]
+        return [_face(box, float(score), five) for box, score, five in found]
 
 
 class YuNet:
@@ -176,9 +176,16 @@ def _reduced(rgb: np.ndarray) -> tuple[np.ndarray, float]:
     ), scale
 
 
+def _face(box: np.ndarray, score: float, points: np.ndarray | None) -> Face:
+    left, top, right, bottom = map(float, box)
+    return Face(left, top, right, bottom, score, points)
+
+
 def _enlarged(faces: Sequence[Face], scale: float) -> list[Face]:
     """The faces of the picture that was reduced, largest first."""
-    larger = [Face(*map(float, face.box * scale), face.score, face.points * scale) for face in faces]
+    larger = [
+        _face(face.box * scale, face.score, None if face.points is None else face.points * scale) for face in faces
+    ]
     return sorted(larger, key=lambda face: -face.area)
 
 

@@ -40,7 +40,7 @@ def square_around(face: Face) -> Square:
     The box of a leaning face is drawn around more than the face: eyes and mouth tell its height instead.
     """
     middle = np.array([face.left + face.right, face.top + face.bottom]) / 2
-    if not face.roll:
+    if not face.roll or face.points is None:
         side = (face.bottom - face.top) / (1 - MARGIN)
         return Square(middle[0], middle[1] + SHIFT * side, side)
     axes = _axes(face.roll)

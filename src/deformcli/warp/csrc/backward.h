@@ -121,7 +121,7 @@ struct Backward {
     const int *first = reach.first.data() + n * size.height, *last = reach.last.data() + n * size.height;
     const Plan plan(first, last, band, {-1, size.height + 1});
     const Pass pass{*this, n, channel, std::min(COLORS, size.channels - channel), band};
-    const size_t row_bytes = size_t(row_cells(size.width)) * CELL;
+    const size_t row_bytes = row_cells(size.width) * CELL;
     if (plan.slots * row_bytes <= GATHER_BYTES) pass.run_ring(plan, last);
     else pass.run_bins(row_bytes);
   }
@@ -140,8 +140,7 @@ struct Backward {
       return ((shared() ? 0 : n) * job.size.channels + channel) * job.size.plane() + ptrdiff_t(source) * width();
     }
     Ground ground(int slots) const {
-      const unsigned stride = row_cells(width()) * (CELL / 8);
-      return {height(), width(), {-1, height()}, slots - 1, stride, slots * stride};
+      return {height(), width(), {-1, height()}, slots, row_cells(width()) * (CELL / 8)};
     }
 
     // The gradient with respect to a row's sums and, as coverage, to its weights; zero in holes and around the picture.
@@ -205,7 +204,7 @@ struct Backward {
     // Source rows in order, on a ring of target rows that are filled when the first source row needs them.
     void run_ring(const Plan& plan, const int* last) const {
       const Ground ground = this->ground(plan.slots);
-      const size_t row = size_t(row_cells(width())) * 4;
+      const size_t row = row_cells(width()) * 4;
       T* ring = workspace().gradients.template get<T>(plan.slots * row + (SPARE + 1) * 4);
       std::fill_n(at(ring, ground.spare), (SPARE + 1) * 4, T(0));
       Landing<T> landing;
@@ -224,7 +223,7 @@ struct Backward {
     void sort_row(int source, const Ground& ground, int shift, Bins& bins, uint16_t* notes, Landing<T>& landing) const {
       const Colors<T> colors = this->colors(source);
       const T* u = dx(source);
-      const int nowhere = (height() + 1 + ground.mask) >> shift;
+      const int nowhere = (height() + 1 + ground.mask) >> shift;  // the first bin after the picture's
       char** const ends = bins.ends();
       for (int begin = 0; begin < width(); begin += CHUNK) {
         const int chunk = std::min(CHUNK, width() - begin);
@@ -235,15 +234,18 @@ struct Backward {
           color[COLORS] = all(T(0));
           transpose(place);
           transpose(color);
-          for (int k = 0; k < 4 && k < count; ++k) {
-            const int row = landing.row[i + k], bin = row < 0 ? nowhere : row >> shift;
+          // No branch, which none could foresee: what lands nowhere is written over the one before.
+#pragma GCC unroll 4
+          for (int k = 0; k < 4; ++k) {
+            if (k >= count) break;
+            const int row = landing.row[i + k], bin = row < 0 ? nowhere + k : row >> shift;
             notes[begin + i + k] = uint16_t(bin);
-            if (row < 0) continue;
             char* to = ends[bin];
-            PREFETCH(to + 4 * RECORD);
-            store8<T>(pair<T>(place[k], color[k]), reinterpret_cast<T*>(to));
+            PREFETCH(to + 8 * RECORD);
+            store<T>(place[k], reinterpret_cast<T*>(to));
+            store<T>(color[k], reinterpret_cast<T*>(to) + 4);
             std::memcpy(to + 2 * sizeof(T), &landing.above[i + k], sizeof(unsigned));
-            ends[bin] = bins.advance(to, RECORD);
+            ends[bin] = bins.advance(to, row < 0 ? 0 : RECORD);
           }
         });
       }
@@ -276,19 +278,19 @@ struct Backward {
       const Output<T> output = this->output(source);
       for_each<4>(width(), [&](int i, int count) INLINE_LAMBDA {
         Gradients<T> gradients;
-        Quad<T> taken[4] = {};
-        gradients.y = all(T(0));
-        for (int k = 0; k < 4 && k < count; ++k) {
+        Quad<T> taken[4] = {}, y = all(T(0));
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; ++k) {
+          if (k >= count) break;
           const int bin = notes[i + k];
-          if (bin == nowhere) continue;
           const T* record = reinterpret_cast<const T*>(ends[bin]);
           taken[k] = load(record);
-          gradients.y[k] = record[4];
-          ends[bin] = Bins::following(ends[bin], RECORD);
+          y[k] = record[4];
+          ends[bin] = Bins::following(ends[bin], bin < nowhere ? RECORD : 0);
         }
         transpose(taken);
         for (int c = 0; c < COLORS; ++c) gradients.image[c] = taken[c];
-        gradients.x = taken[COLORS];
+        gradients.x = taken[COLORS], gradients.y = y;
         output.put(gradients, i, count);
       });
     }
@@ -302,9 +304,9 @@ struct Backward {
       T* cells = workspace().gradients.template get<T>(row * (deep + 1));
       const Ground ground = this->ground(deep);
       Landing<T> landing;
-      Bins bins(count, workspace().blocks);
-      std::vector<uint16_t> notes(size_t(band.end - band.begin) * width());
-      const auto notes_of = [&](int s) { return notes.data() + size_t(s - band.begin) * width(); };
+      Bins bins(count + 4, workspace().blocks);  // four for what lands nowhere
+      uint16_t* notes = workspace().notes.template get<uint16_t>(size_t(band.end - band.begin) * width());
+      const auto notes_of = [&](int s) { return notes + size_t(s - band.begin) * width(); };
       for (int s = band.begin; s < band.end; ++s) sort_row(s, ground, shift, bins, notes_of(s), landing);
       for (int bin = 0; bin < count; ++bin) {
         for (int r = 0; r <= deep; ++r) fill_row(cells + r * row, bin * deep + r - 1);
@@ -314,6 +316,7 @@ struct Backward {
         });
       }
       bins.rewind();
+      for (int k = 0; k < 4; ++k) std::memset(bins.ends()[count + k], 0, RECORD);
       for (int s = band.begin; s < band.end; ++s) take_row(s, notes_of(s), count, bins);
     }
 

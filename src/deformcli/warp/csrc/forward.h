@@ -75,7 +75,7 @@ struct Forward {
     const int *first = reach.first.data() + n * size.height, *last = reach.last.data() + n * size.height;
     const Plan plan(first, last, {0, size.height}, {band.begin - 1, band.end + 1});
     const Pass pass{*this, n, channel, std::min(COLORS, size.channels - channel), band};
-    const size_t row_bytes = size_t(row_cells(size.width)) * CELL;
+    const size_t row_bytes = row_cells(size.width) * CELL;
     if (plan.slots * row_bytes <= RING_BYTES) pass.run_ring(plan, first, last);
     else pass.run_bins(row_bytes, first, last);
   }
@@ -98,8 +98,7 @@ struct Forward {
       return last[source] >= band.begin - 1 && first[source] < band.end;
     }
     Ground ground(int slots) const {
-      const unsigned stride = row_cells(width()) * (CELL / 8);
-      return {height(), width(), {band.begin - 1, band.end}, slots - 1, stride, slots * stride};
+      return {height(), width(), {band.begin - 1, band.end}, slots, row_cells(width()) * (CELL / 8)};
     }
 
     // Divides a finished row by its coverage, writes it out, and leaves zeros.
@@ -170,7 +169,7 @@ struct Forward {
     // Source rows in order, on a ring of target rows that are finished when no later source row reaches them.
     void run_ring(const Plan& plan, const int* first, const int* last) const {
       const Ground ground = this->ground(plan.slots);
-      const size_t row = size_t(row_cells(width())) * 8;
+      const size_t row = row_cells(width()) * 8;
       T* ring = workspace().sums.template get<T>(plan.slots * row + SPARE * 8);
       Landing<T> landing;
       int done = band.begin - 1, reached = done - 1;  // reached: the last row on which something has landed
@@ -209,12 +208,14 @@ struct Forward {
           pixels.load_weights(landing, i);
           const auto put = [&](int k, int bin, unsigned code) INLINE_LAMBDA {
             char* to = ends[bin];
-            PREFETCH(to + 4 * RECORD);
-            store8<T>(pair<T>(load(pixels.colors + pixels.place(k)), load(pixels.weights + pixels.place(k))),
-                      reinterpret_cast<T*>(to));
+            PREFETCH(to + 8 * RECORD);
+            T* record = reinterpret_cast<T*>(to);
+            store<T>(load(pixels.colors + pixels.place(k)), record);
+            store<T>(load(pixels.weights + pixels.place(k)), record + 4);
             std::memcpy(to + 3 * sizeof(T), &code, sizeof code);
             ends[bin] = bins.advance(to, RECORD);
           };
+#pragma GCC unroll 8
           for (int k = 0; k < 8; ++k) {
             const int row = landing.row[i + k];
             const unsigned code = landing.above[i + k] | unsigned(pixels.strange);

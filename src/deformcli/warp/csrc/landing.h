@@ -5,6 +5,7 @@
 #include <climits>
 #include <cmath>
 #include <cstdint>
+#include <new>
 #include <vector>
 
 #include "vectors.h"
@@ -28,10 +29,15 @@ struct Rows {
 // Rows of cells in memory. Offsets are in units of 8 bytes, which reach 32 GiB with 32 bits.
 struct Ground {
   int height, width;  // of the picture
-  Rows upper;       // the target rows that may be the upper one of a pixel; others' pixels land nowhere
-  int mask;         // a row's slot is (row - upper.begin) & mask
-  unsigned stride;  // from row to row; the first cell of a row is a spare one, left of the picture
-  unsigned spare;   // the cells of pixels that land nowhere
+  Rows upper;         // the target rows that may be the upper one of a pixel; others' pixels land nowhere
+  int mask;           // a row's slot is (row - upper.begin) & mask
+  unsigned stride;    // from row to row; the first cell of a row is a spare one, left of the picture
+  unsigned spare;     // the cells of pixels that land nowhere, after all slots
+
+  Ground(int height, int width, Rows upper, int slots, size_t row)
+      : height(height), width(width), upper(upper), mask(slots - 1), stride(unsigned(row)), spare(unsigned(slots * row)) {
+    if ((slots + 2) * row > UINT32_MAX) throw std::bad_alloc();
+  }
 };
 
 template <class T>
@@ -132,8 +138,8 @@ struct Plan {
 
 // Cells from row to row: the picture, a spare one on its left, at least 15 on its right. An odd number of half pages, so
 // that a cell and the one below it do not look alike to the processor's store buffer.
-inline int row_cells(int width) {
-  return (width + 16 + 63) / 128 * 128 + 64;
+inline size_t row_cells(int width) {
+  return (size_t(width) + 16 + 63) / 128 * 128 + 64;
 }
 
 }  // namespace

@@ -44,14 +44,13 @@ class Slab {
   size_t bytes_;
 };
 
-// Rows of cells. Their user leaves zeros behind, and so finds zeros.
-class Cells {
+// Numbers that are zero when it grows: whoever leaves zeros behind finds zeros.
+class Array {
  public:
   template <class T>
   T* get(size_t count) {
     const size_t bytes = count * sizeof(T);
     if (slab_.empty() || slab_[0].bytes() < bytes) {
-      if (bytes / 8 > UINT32_MAX) throw std::bad_alloc();  // more than offsets reach
       slab_.clear();
       slab_.emplace_back(bytes);
       std::memset(slab_[0].data(), 0, slab_[0].bytes());
@@ -115,7 +114,7 @@ class Bins {
 
  private:
   static bool holds(const char* block, const char* end) { return end >= block && end < block + BLOCK; }
-  char* next_block(char* full) {
+  NOT_INLINE char* next_block(char* full) {
     char* next = blocks_->take();
     std::memcpy(full, &next, sizeof next);
     return next + BLOCK_HEADER;
@@ -126,7 +125,7 @@ class Bins {
 
 // What a thread keeps.
 struct Workspace {
-  Cells sums, gradients;
+  Array sums, gradients, notes;
   Blocks blocks;
 };
 

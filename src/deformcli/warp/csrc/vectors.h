@@ -8,11 +8,13 @@
 #if defined(__GNUC__)
 #define INLINE inline __attribute__((always_inline))
 #define INLINE_LAMBDA __attribute__((always_inline))
+#define NOT_INLINE __attribute__((noinline))
 #define ALIGNED(pointer) __builtin_assume_aligned(pointer, 16)
 #define PREFETCH(pointer) __builtin_prefetch(pointer, 1)
 #else
 #define INLINE inline
 #define INLINE_LAMBDA
+#define NOT_INLINE
 #define ALIGNED(pointer) (pointer)
 #define PREFETCH(pointer) (void)(pointer)
 #endif
