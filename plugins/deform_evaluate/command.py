@@ -21,6 +21,10 @@ Baseline = Annotated[
     list[str] | None,
     typer.Option(help="copy, mirror, telea, navier-stokes, biharmonic or mean; may repeat. Default: the task's."),
 ]
+Gallery = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KIND:ROOT", help="Rank-1 among the people of this training data too; may repeat."),
+]
 Size = Annotated[int, typer.Option(min=32, help="Side of the pictures in pixels.")]
 
 
@@ -50,12 +54,14 @@ def recipe(
     weights: Weights = None,
     baseline: Baseline = None,
     masks: options.Masks = None,
+    gallery: Gallery = None,
     size: Size = 128,
 ) -> None:
     """Measure weights and baselines on the held-out items of a task: same items, same masks, same seed."""
     kind = registry.choose("recipe", recipe, registry.recipes())
 
     from deformcli.data import InOrder
+    from deformcli.evaluation import training_people
     from deformcli.recipes import open_items
     from deformcli.runtime import choose_device
 
@@ -70,9 +76,15 @@ def recipe(
     items = open_items(kind, first.config, data, "test")
     methods = {name: predictor.predict for name, predictor in predictors.items()}
     methods |= choose_baselines(kind, first, baseline, data, device)
-    about = {"recipe": recipe, "data": data, "pictures": f"{size} x {size}, resized by area", "weights": hashes}
-    holes = "known" in items[0]
-    run(first, InOrder(items, 16), methods, metrics, tables, about, holes=holes, predictors=predictors)
+    about: dict[str, Any] = {
+        "recipe": recipe,
+        "data": data,
+        "pictures": f"{size} x {size}, resized by area",
+        "weights": hashes,
+    }
+    about |= {"gallery": gallery} if gallery else {}
+    holes, people = "known" in items[0], list(training_people(gallery or [], size))
+    run(first, InOrder(items, 16), methods, metrics, tables, about, holes=holes, predictors=predictors, gallery=people)
 
 
 @app.command()

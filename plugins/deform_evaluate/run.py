@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from torch import Tensor
 
 from deformcli.data import Batch
 from deformcli.evaluation import Method, evaluate, select_metrics
@@ -30,6 +31,7 @@ def run(
     *,
     holes: bool = False,
     predictors: Mapping[str, Predictor] | None = None,
+    gallery: Iterable[Tensor] = (),
 ) -> None:
     """Measure every method on all batches, and put it into tables and files; `about` is what they are of."""
     selection = select_metrics(
@@ -42,6 +44,7 @@ def run(
         predictors=predictors,
         seed=metrics.seed,
         offline=metrics.offline,
+        gallery=gallery,
     )
     album = Album(truth.pictures) if tables.html else None
     shown = _shown(batches, not tables.no_progress)

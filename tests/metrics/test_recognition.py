@@ -19,6 +19,15 @@ def test_rank1_looks_up_the_nearest_of_the_gallery():
     assert rank1(probes, targets, people).tolist() == [1, 1, 0, 0]
 
 
+def test_rank1_among_further_people():
+    """Whoever is nearer to one of them than to their own is not recognised."""
+    people, targets = np.array([7, 3, 7, 3]), np.array([NORTH, EAST, NORTH, EAST])
+    probes, others = np.array([NORTH, BETWEEN, EAST, BETWEEN]), np.array([BETWEEN])
+    assert rank1(probes, targets, people).tolist() == [1, 1, 0, 1]
+    assert rank1(probes, targets, people, others).tolist() == [1, 0, 0, 0]
+    assert rank1(probes, targets, people, np.zeros((0, 2))).tolist() == [1, 1, 0, 1]
+
+
 def test_cosine():
     assert np.allclose(identity_cosine(np.array([NORTH, BETWEEN]), np.array([EAST, EAST])), [0, 0.8])
 

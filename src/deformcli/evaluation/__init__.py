@@ -9,6 +9,7 @@ __getattr__, __all__ = attach(
     __name__,
     describers=("Remembered",),
     evaluation=("Evaluation", "evaluate"),
+    gallery=("training_people",),
     gap=("gap_auc",),
     measurements=("TARGET", "Describer", "GroundTruth", "Measurements", "Method", "measure"),
     metrics=("Column", "FeatureMetric", "ItemMetric", "SetMetric"),

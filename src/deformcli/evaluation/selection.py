@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +57,8 @@ class Selection:
 
     device: torch.device
     offline: bool = False
+    gallery: Iterable[Tensor] = ()
+    """True pictures (3, H, W) of further people for Rank-1."""
     metrics: list[ItemMetric | FeatureMetric] = field(default_factory=list)
     sets: list[SetMetric] = field(default_factory=list)
     describers: list[Describer] = field(default_factory=list)
@@ -82,18 +84,20 @@ def select_metrics(
     predictors: Mapping[str, Predictor] | None = None,
     seed: int = 0,
     offline: bool = False,
+    gallery: Iterable[Tensor] = (),
 ) -> Selection:
     """The metrics of these names (none: those that need no network), and those of the networks, each ID or ID=FILE.
 
-    `predictors` are the methods that know which pixels they have filled; `seed` is of what is trained for a metric. A
-    metric whose network nobody named and which is not on this machine becomes a note; the others still come.
+    `predictors` are the methods that know which pixels they have filled; `seed` is of what is trained for a metric;
+    `gallery` has true pictures (3, H, W) of further people for Rank-1. A metric whose network nobody named and which is
+    not on this machine becomes a note; the others still come.
 
     Raises:
         UsageError: an unknown metric or network, or a metric of holes for data without.
         WeightsError: a network that was named is not there, or is another.
     """
     wanted = _checked(names, holes, bool(predictors))
-    selection = Selection(device, offline)
+    selection = Selection(device, offline, gallery)
     selection.metrics += [plain_metric(name) for name in wanted if name not in OF_NETWORKS and name not in GAPS]
     if gaps := [name for name in GAPS if name in wanted]:
         selection.describers.append(Gaps(predictors or {}, "gaps"))
@@ -136,10 +140,17 @@ def _checked(names: Collection[str], holes: bool, fills: bool) -> list[str]:
 def _identity(selection: Selection, names: Sequence[str], spec: str) -> None:
     network = _known(spec, NETWORKS, "--identity")
     space = f"identity {network}"
-    selection.describers.append(Identities(network, selection.file(spec), selection.device, space))
+    identities = Identities(network, selection.file(spec), selection.device, space)
+    selection.describers.append(identities)
+
+    @cache
+    def others() -> np.ndarray:
+        known = [identities(picture[None].to(selection.device), {}, TARGET)[space] for picture in selection.gallery]
+        return torch.cat(known).cpu().numpy() if known else np.zeros((0, 1))
+
     both: dict[str, OfItems] = {
         "identity": lambda m, method: identity_cosine(m.features[method, space], m.features[TARGET, space]),
-        "rank1": lambda m, method: rank1(m.features[method, space], m.features[TARGET, space], m.people),
+        "rank1": lambda m, method: rank1(m.features[method, space], m.features[TARGET, space], m.people, others()),
     }
     selection.metrics += [FeatureMetric(Column(name, False, network), both[name]) for name in names]
 
