@@ -187,7 +187,7 @@ def test_a_compiler_builds_the_library(tmp_path):
 def test_without_a_compiler_the_install_succeeds(tmp_path):
     names = build_wheel(tmp_path, CC="/nowhere/cc", CXX="/nowhere/c++")
     assert "deformcli/warp/native.py" in names
-    for name in ("forward_warp.cpp", "forward.h", "backward.h", "landing.h", "memory.h", "vectors.h"):
+    for name in ("forward_warp.cpp", "forward.h", "gather.h", "backward.h", "landing.h", "memory.h", "vectors.h"):
         assert f"deformcli/warp/csrc/{name}" in names
     assert f"deformcli/warp/{native.LIBRARY.name}" not in names
 
