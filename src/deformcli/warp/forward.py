@@ -51,24 +51,27 @@ def forward_warp(image: Tensor, flow: Tensor, *, eps: float = EPS, impl: str | N
         raise ValueError(f"eps: expected a number above 0, got {eps}")
     if impl is not None and impl not in IMPLEMENTATIONS:
         raise ValueError(f"impl: expected one of {', '.join(IMPLEMENTATIONS)} or None, got {impl!r}")
-    if _nobody_watches(image, flow):
-        module = _implementation(impl, flow.device) if impl else best_implementation("cpu")
-        return module.forward_warp(image, flow, eps)
-    return _forward_op(image, flow, eps, impl or "")
+    if not _nobody_watches(image, flow):
+        return _forward_op(image, flow, eps, impl or "")
+    if torch.is_grad_enabled() and (image.requires_grad or flow.requires_grad):
+        return _Direct.apply(image, flow, eps, impl or "")
+    module = _implementation(impl, flow.device) if impl else best_implementation("cpu")
+    return module.forward_warp(image, flow, eps)
 
 
-def _nobody_watches(image: Tensor, flow: Tensor) -> bool:
-    """Whether a call can go to the implementation at once: the dispatcher costs as much as a small image's warp.
+def _nobody_watches(*tensors: Tensor) -> bool:
+    """Whether a call can go to the implementation at once: the dispatcher costs more than a small image's warp.
 
-    It must not where there are gradients, autocast, a mode, transform or tracer, a profiler, or tensors that are not
-    plain ones of the CPU.
+    It must not where there is autocast, a mode, a transform, a tracer or a profiler, or a tensor that is not a plain
+    one of the CPU.
     """
+    if torch.compiler.is_compiling():
+        return False
+    for tensor in tensors:
+        if type(tensor) is not Tensor or _C._dispatch_keys(tensor) != _PLAIN:
+            return False
     return (
-        not torch.compiler.is_compiling()
-        and not (torch.is_grad_enabled() and (image.requires_grad or flow.requires_grad))
-        and type(image) is type(flow) is Tensor
-        and _C._dispatch_keys(image) == _C._dispatch_keys(flow) == _PLAIN
-        and _C._dispatch_tls_local_include_set() == _NO_MODE
+        _C._dispatch_tls_local_include_set() == _NO_MODE
         and not torch.is_autocast_enabled("cpu")
         and not torch.autograd._profiler_enabled()
     )
@@ -128,8 +131,22 @@ def _save(ctx, inputs, output) -> None:
 
 def _differentiate(ctx, grad_warped: Tensor, grad_coverage: Tensor):
     needed = ctx.needs_input_grad[:2]
-    gradients = _backward_op(grad_warped, grad_coverage, *ctx.saved_tensors, ctx.eps, ctx.impl, needed)
+    direct = not torch.is_grad_enabled() and _nobody_watches(grad_warped, grad_coverage)
+    backward = _backward if direct else _backward_op
+    gradients = backward(grad_warped, grad_coverage, *ctx.saved_tensors, ctx.eps, ctx.impl, needed)
     return *(gradient if wanted else None for gradient, wanted in zip(gradients, needed, strict=True)), None, None
+
+
+class _Direct(torch.autograd.Function):
+    """The op's gradient without the dispatcher."""
+
+    @staticmethod
+    def forward(ctx, *inputs):
+        outputs = _forward(*inputs)
+        _save(ctx, inputs, outputs)
+        return outputs
+
+    backward = staticmethod(_differentiate)
 
 
 def _refuse_double_backward(ctx, *grads: Tensor):

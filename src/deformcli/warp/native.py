@@ -98,7 +98,8 @@ def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float, 
     """Closed-form gradient of `forward_warp`, a pure gather; the one that is not needed is not written."""
     image, flow = inputs
     (m, c, h, w), n, dtype = image.shape, flow.shape[0], flow.dtype
-    tensors = [tensor.to(dtype).contiguous() for tensor in (*grads, *inputs, *outputs)]
+    tensors = [tensor.to(dtype) if tensor.dtype != dtype else tensor for tensor in (*grads, *inputs, *outputs)]
+    tensors = [tensor.contiguous() for tensor in tensors]
     allocate = flow.new_empty if n else flow.new_zeros  # without flows nothing is written
     gradients = allocate(image.shape if needed[0] else 0), allocate(flow.shape if needed[1] else 0)
     pointers = [tensor.data_ptr() for tensor in (*tensors, *gradients)]
