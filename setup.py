@@ -54,7 +54,7 @@ class PlatformWheel(bdist_wheel):
 
 
 CSRC = "src/deformcli/warp/csrc/"
-HEADERS = [f"{CSRC}{name}.h" for name in ("vectors", "landing", "memory", "forward", "gather", "backward")]
+HEADERS = [f"{CSRC}{name}.h" for name in ("export", "vectors", "landing", "memory", "forward", "gather", "backward")]
 WARP = "deformcli.warp._forward_warp"
 
 

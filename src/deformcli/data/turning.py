@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deformcli.faces import EYES, EYES_TO_MOUTH, eyes_and_mouth, frame_around, outline
+from deformcli.faces import eyes_and_mouth, frame_around, frontal_square, outline
 from deformcli.images import dequantize
 from deformcli.warp import forward_warp, mesh_grid, pyramid_fill
 
@@ -76,13 +76,9 @@ def lay_out(picture: np.ndarray, points: np.ndarray) -> Head:
 
 def _to_world(points: np.ndarray) -> np.ndarray:
     """Similarity (2, 3) from photo pixels to the world: eyes level and where a crop has them, and so the mouth."""
-    left, right, mouth = eyes_and_mouth(points)
-    middle = (left + right) / 2
-    angle = np.arctan2(*(right - left)[::-1])
-    scale = CROP * EYES_TO_MOUTH / np.linalg.norm(mouth - middle)
-    rotation = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    eyes = np.array([CROP / 2, CROP * EYES]) + MARGIN
-    return np.concatenate([rotation, (eyes - rotation @ middle)[:, None]], 1)
+    square = frontal_square(*eyes_and_mouth(points))
+    turn = square.to_crop(CROP)[:, :2]
+    return np.column_stack([turn, WORLD / 2 - turn @ square[:2]])
 
 
 def _depth(mesh: np.ndarray, rims: Sequence[np.ndarray]) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from deformcli.images import dequantize
 from deformcli.models.face_mesh import FaceMesh
 from deformcli.weights.networks import load_frozen
 
@@ -57,7 +58,7 @@ class MeshFinder:
     def _run(self, rgb: np.ndarray, squares: Sequence[Square], both: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Points (N, 468, 3) in the picture and scores (N,) of its squares; `both`: then of their mirror images too."""
         views = np.stack([crop(rgb, square, FaceMesh.SIDE) for square in squares])
-        image = torch.from_numpy(views).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        image = dequantize(torch.from_numpy(views).to(self.device).permute(0, 3, 1, 2))
         points, scores = (x.double().cpu().numpy() for x in self.network(torch.cat([image, image.flip(3)][: 1 + both])))
         if both:
             points[len(squares) :] = points[len(squares) :, mirrored()] * [-1, 1, 1] + [FaceMesh.SIDE, 0, 0]
