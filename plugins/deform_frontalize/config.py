@@ -24,6 +24,7 @@ class LossWeights:
     flow: float = 0.0  # L1 to the exact flow, where the data carries it
     visibility: float = 0.0  # cross-entropy of the visibility to the exact one
     gradient: float = 0.0  # L1 of the output's edges
+    perceptual: float = 0.0  # L1 of features; needs perceptual_weights
     background: float = 1.0  # weight of pixels off the head in the pixel losses
 
 
@@ -37,6 +38,7 @@ class FrontalizeConfig:
     flow_warmup: int = 0  # steps at first on the flow and visibility terms alone
     max_yaw: float = 90.0  # largest turn of the inputs in degrees
     identity_weights: str = ""  # file of MobileFaceNet weights for the identity loss; without it the term is 0
+    perceptual_weights: str = ""  # file of a compact VGG-19 for the perceptual loss; without it the term is 0
 
 
 THESIS = FrontalizeConfig()

@@ -14,7 +14,7 @@ from deformcli import losses
 from deformcli.data import Batch, FacePairs, Pairs, Source
 from deformcli.errors import UsageError
 from deformcli.faces import face_view
-from deformcli.models import FacePatchDiscriminator, MobileFaceNet
+from deformcli.models import CompactVGG19Features, FacePatchDiscriminator, MobileFaceNet
 from deformcli.recipes import (
     Recipe,
     build_discriminators,
@@ -42,6 +42,9 @@ class FrontalizeRecipe(Recipe):
         self.embedder: nn.Module | None = None
         if (config.losses.identity or config.losses.cosine_identity) and config.identity_weights:
             self.embedder = load_frozen(MobileFaceNet(), Path(config.identity_weights))
+        self.vgg: nn.Module | None = None
+        if config.losses.perceptual and config.perceptual_weights:
+            self.vgg = load_frozen(CompactVGG19Features(), Path(config.perceptual_weights))
 
     @classmethod
     def dataset(
@@ -67,10 +70,13 @@ class FrontalizeRecipe(Recipe):
         terms["pix2"] = weights.pix2 * losses.pixel_loss(made.output, target, care)
         if weights.gradient:
             terms["gradient"] = weights.gradient * losses.gradient_loss(made.output, target, care)
-        if self.embedder is not None:
-            terms |= self._identity(made.output * given, target * given)
+        if self.vgg is not None:
+            terms["perceptual"] = weights.perceptual * self._perceptual(made.output, target, care)
+        paired, shown = _shown(given)
+        if self.embedder is not None:  # a face without a frontal picture is still who it is from the side
+            terms |= self._identity(made.output * shown, torch.where(paired, target * given, batch["image"]))
         if step >= self.config.training.adversarial_from:
-            terms |= generator_terms(self.discriminators, weights, made.output, made.known, losses.fooling_loss, given)
+            terms |= generator_terms(self.discriminators, weights, made.output, made.known, losses.fooling_loss, shown)
         return terms, made
 
     def _warp_terms(self, batch: Batch, flow: Tensor, visibility: Tensor | None) -> dict[str, Tensor]:
@@ -83,6 +89,11 @@ class FrontalizeRecipe(Recipe):
             doubt = F.binary_cross_entropy_with_logits(visibility, batch["seen"], reduction="none")
             terms["visibility"] = weights.visibility * losses.masked_mean(doubt, exact)
         return terms
+
+    def _perceptual(self, output: Tensor, target: Tensor, care: Tensor) -> Tensor:
+        with torch.no_grad():
+            wanted = self.vgg(target)
+        return losses.feature_loss(self.vgg(output), wanted, care)
 
     def _identity(self, output: Tensor, target: Tensor) -> dict[str, Tensor]:
         """On a quarter of the batch: the embedder costs twice as much as the generator."""
@@ -98,9 +109,16 @@ class FrontalizeRecipe(Recipe):
         return terms
 
     def discriminator_losses(self, batch: Batch, made: Frontalized) -> dict[str, Tensor]:
-        target = batch["target"]
-        given = target_known(batch, target)
-        return discriminator_terms(self.discriminators, target, made.output, made.known, losses.real_fake_loss, given)
+        given = target_known(batch, batch["target"])
+        paired, shown = _shown(given)
+        real = (batch["target"] * given)[paired.flatten()]
+        return discriminator_terms(self.discriminators, real, made.output, made.known, losses.real_fake_loss, shown)
+
+
+def _shown(given: Tensor) -> tuple[Tensor, Tensor]:
+    """Which items have a frontal picture (N, 1, 1, 1), and what of the output is looked at: all where there is none."""
+    paired = given.amax((1, 2, 3), keepdim=True) > 0
+    return paired, torch.where(paired, given, 1.0)
 
 
 def _exact(batch: Batch) -> Tensor:

@@ -81,4 +81,4 @@ class InpaintRecipe(Recipe):
     def discriminator_losses(self, batch: Batch, made: Inpainted) -> dict[str, Tensor]:
         image, tell = batch["image"], losses.least_squares_real_fake_loss
         given = target_known(batch, image)
-        return discriminator_terms(self.discriminators, image, made.output, batch["known"], tell, given)
+        return discriminator_terms(self.discriminators, image * given, made.output, batch["known"], tell, given)

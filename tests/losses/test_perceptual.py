@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from deformcli.losses import content_loss, gram_matrix, style_loss
+from deformcli.losses import content_loss, feature_loss, gram_matrix, style_loss
 
 
 def test_gram_matrix_by_hand():
@@ -30,6 +30,15 @@ def test_style_loss_by_hand():
     zeros = [torch.zeros_like(layer) for layer in features]
     wanted = (1 / 32 + 16 / 16 + 1 / 8 + 81 / 4) / 5
     assert style_loss(features, zeros, pixels=5).item() == pytest.approx(wanted)
+
+
+def test_feature_loss_by_hand():
+    """A layer off by 1 of a mean of 4, another off by 1 of a mean of 2; what the mask hides does not count."""
+    wanted = [torch.tensor([4.0, 99.0]).view(1, 1, 1, 2), torch.tensor([2.0]).view(1, 1, 1, 1)]
+    features = [torch.tensor([5.0, 0.0]).view(1, 1, 1, 2), torch.tensor([3.0]).view(1, 1, 1, 1)]
+    mask = torch.tensor([1.0, 0.0]).view(1, 1, 1, 2)
+    assert feature_loss(features, wanted, mask).item() == pytest.approx((1 / 4 + 1 / 2) / 2)
+    assert feature_loss(features, wanted, 0 * mask).item() == 0
 
 
 def test_style_ignores_places_and_content_does_not():

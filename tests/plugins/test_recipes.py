@@ -10,7 +10,7 @@ from deform_frontalize.recipe import FrontalizeRecipe
 from deform_inpaint.recipe import InpaintRecipe
 from deformcli import losses
 from deformcli.faces.align import face_view
-from deformcli.models.embedders import VGG16Features
+from deformcli.models.embedders import CompactVGG19Features, VGG16Features
 
 
 @pytest.fixture
@@ -73,6 +73,17 @@ def test_identity_is_judged_by_the_users_embedder(tiny_config, batch, shared, co
     assert terms["identity"].item() == pytest.approx(0.1 * distance / 128, rel=1e-3)
     assert terms["cosine_identity"].item() == pytest.approx(0.5 * (1 - (made_embedding @ wanted.T).item()), rel=1e-3)
     assert terms["identity"].requires_grad
+
+
+def test_perceptual_loss_of_frontalize(tiny_config, batch, tmp_path):
+    save_file(CompactVGG19Features().state_dict(), tmp_path / "compact.safetensors")
+    settings = (f"perceptual_weights={tmp_path}/compact.safetensors", "losses.perceptual=0.5", "flow_warmup=0")
+    recipe = FrontalizeRecipe(tiny_config("frontalize", "best", *settings))
+    terms, made = recipe.generator_losses(batch, 0)
+    care = torch.where(batch["face"] > 0, 1.0, recipe.config.losses.background)
+    features, wanted = recipe.vgg(made.output), recipe.vgg(batch["target"])
+    assert terms["perceptual"].item() == pytest.approx(0.5 * losses.feature_loss(features, wanted, care).item())
+    assert terms["perceptual"].requires_grad
 
 
 def test_thesis_objective_of_inpaint(tiny_config, batch, tmp_path):

@@ -8,8 +8,8 @@ EPS = 1e-6
 
 
 def real_fake_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Discriminator's loss (3.10) from its probabilities (N,) of real and of generated pictures."""
-    return -((real + EPS).log() + (1 - fake + EPS).log()).mean()
+    """Discriminator's loss (3.10) from its probabilities (M,) of real and (N,) of generated pictures."""
+    return -(real + EPS).log().mean() - (1 - fake + EPS).log().mean()
 
 
 def fooling_loss(fake: Tensor) -> Tensor:

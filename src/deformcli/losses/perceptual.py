@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from .reconstruction import masked_mean
 
 
 def content_loss(features: Sequence[Tensor], target_features: Sequence[Tensor], pixels: int) -> Tensor:
@@ -15,6 +18,18 @@ def content_loss(features: Sequence[Tensor], target_features: Sequence[Tensor], 
     """
     distances = [(f - t).flatten(1).norm(dim=1) for f, t in zip(features, target_features, strict=True)]
     return torch.stack(distances).sum(0).mean() / (8 * pixels)
+
+
+def feature_loss(features: Sequence[Tensor], target_features: Sequence[Tensor], mask: Tensor) -> Tensor:
+    """L1 between feature maps (N, C_k, H_k, W_k) over the masked pixels, each layer as a share of the target's mean.
+
+    `mask` is (N, 1, H, W). After Johnson et al. 2016; unlike (3.13) every layer counts alike.
+    """
+    layers = []
+    for f, t in zip(features, target_features, strict=True):
+        weight = F.adaptive_avg_pool2d(mask, f.shape[2:])
+        layers.append(masked_mean((f - t).abs(), weight) / masked_mean(t.abs(), weight).clamp_min(1e-4))
+    return torch.stack(layers).mean()
 
 
 def gram_matrix(features: Tensor) -> Tensor:

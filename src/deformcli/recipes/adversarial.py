@@ -36,15 +36,15 @@ def generator_terms(
     output: Tensor,
     known: Tensor,
     patch_loss: Callable[[Tensor], Tensor],
-    real_known: Tensor | float = 1.0,
+    shown: Tensor | float = 1.0,
 ) -> dict[str, Tensor]:
     """The generator's weighted terms: its pictures pass for real, and their holes for known.
 
-    Where real pictures are incomplete, the patch discriminator sees their known pixels alone (section 3.2).
+    Where real pictures are incomplete, the patch discriminator sees their known pixels alone (section 3.2): `shown`.
     """
     terms = {}
     if "patch" in discriminators:
-        fake = discriminators["patch"](output * real_known).float()
+        fake = discriminators["patch"](output * shown).float()
         terms["adversarial"] = weights.adversarial * patch_loss(fake)
     if "gap" in discriminators:
         guess = discriminators["gap"](output).float()
@@ -58,12 +58,15 @@ def discriminator_terms(
     output: Tensor,
     known: Tensor,
     patch_loss: Callable[[Tensor, Tensor], Tensor],
-    real_known: Tensor | float = 1.0,
+    shown: Tensor | float = 1.0,
 ) -> dict[str, Tensor]:
-    """The discriminators' terms: tell real pictures' known pixels from made ones, and known pixels from holes."""
+    """The discriminators' terms: tell real pictures (M, 3, H, W) from made ones, and known pixels from holes.
+
+    Real pictures' unknown pixels are 0; `shown` is 0 at the same pixels of made ones.
+    """
     output, terms = output.detach(), {}
-    if "patch" in discriminators:
-        real, made = (discriminators["patch"](image * real_known).float() for image in (real, output))
+    if "patch" in discriminators and len(real):
+        made, real = (discriminators["patch"](image).float() for image in (output * shown, real))
         terms["patch_loss"] = patch_loss(real, made)
     if "gap" in discriminators:
         terms["gap_loss"] = losses.gap_loss(discriminators["gap"](output).float(), known.detach())

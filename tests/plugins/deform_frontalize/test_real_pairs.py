@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from deform_frontalize.recipe import FrontalizeRecipe
+from deformcli.faces.align import face_view
+from deformcli.losses import fooling_loss, identity_loss, real_fake_loss
 
 
 @pytest.fixture
@@ -40,3 +42,23 @@ def test_a_face_without_a_frontal_picture_has_no_pixel_loss(losses):
     assert all(terms[name].item() == 0 for name in ("pix1", "pix2", "gradient"))
     half = torch.stack([unknown[0], torch.ones(1, 64, 64)])
     assert losses(target_known=half)["pix2"].item() > 0
+
+
+def test_a_face_without_a_frontal_picture_is_judged_by_the_discriminators_and_itself(tiny_config):
+    """Made from it is one more made picture, but it gives no real one; its identity is that of the photo."""
+    torch.manual_seed(0)
+    recipe = FrontalizeRecipe(tiny_config("frontalize", "fw-gap"))
+    image, target = torch.rand(2, 2, 3, 64, 64) * 2 - 1
+    known = torch.stack([torch.zeros(1, 64, 64), torch.ones(1, 64, 64)])
+    batch = {"image": image, "target": target, "face": torch.ones(2, 1, 64, 64), "target_known": known}
+    recipe.embedder = lambda faces: faces.flatten(1)[:, :128]
+    recipe.discriminators.eval()
+    terms, made = recipe.generator_losses(batch, 0)
+    patch = recipe.discriminators["patch"]
+    embeddings = [recipe.embedder(face_view(image[:1])) for image in (made.output, image)]
+    assert terms["identity"].item() == pytest.approx(0.1 * identity_loss(*embeddings).item(), rel=1e-4)
+    assert terms["adversarial"].item() == pytest.approx(0.1 * fooling_loss(patch(made.output)).item(), rel=1e-4)
+    told = recipe.discriminator_losses(batch, made)["patch_loss"].item()
+    assert told == pytest.approx(real_fake_loss(patch(target[1:]), patch(made.output)).item(), rel=1e-4)
+    nobody = {**batch, "target_known": torch.zeros(2, 1, 64, 64)}
+    assert "patch_loss" not in recipe.discriminator_losses(nobody, made)
