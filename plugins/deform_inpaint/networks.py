@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from deformcli.models import GatedUNet, ResidualHourglass, ResidualUNet, run_folded, run_smooth
 from deformcli.warp import SAMPLERS, nearest_fill, smooth_fill
 
+LEAST = 0.01  # share of known pixels in a moved one, below which it is a hole
+
 
 @dataclass(frozen=True)
 class GeneratorConfig:
@@ -76,7 +78,7 @@ class Generator(nn.Module):
             return Inpainted(None, None, None, output)
         base = smooth_fill(image, known) if self.config.smooth else image * known
         flows = self._flows(base, known)
-        candidates = torch.cat([self._fixed_candidates(base, known), self._warps(base, flows)], 1)
+        candidates = torch.cat([self._fixed_candidates(base, known), self._warps(base, known, flows)], 1)
         inputs = torch.cat([candidates.flatten(1, 2), known], 1)
         merged = run_folded(self.merger, inputs, self.config.unshuffle)
 
@@ -99,11 +101,21 @@ class Generator(nn.Module):
             return base[:, None]
         return torch.stack([base, nearest_fill(base, known)], 1)  # (N, 2, 3, H, W)
 
-    def _warps(self, base: Tensor, flows: Tensor) -> Tensor:
-        """K warps of the base with their holes filled: (N, K, 3, H, W)."""
+    def _warps(self, base: Tensor, known: Tensor, flows: Tensor) -> Tensor:
+        """K warps of the base with their holes filled: (N, K, 3, H, W).
+
+        A pixel of a hole weighs nothing, so that the nearest pixel "from a non-hole part" fills where only such arrive.
+        """
         n, k = flows.shape[:2]
         sources = base.float().repeat_interleave(k, 0)
-        warped, coverage = SAMPLERS[self.config.sampler](sources, flows.flatten(0, 1))
-        covered = (coverage > 0).to(warped.dtype)
-        filled = covered * warped + (1 - covered) * sources if self.config.smooth else nearest_fill(warped, coverage)
+        sampler = SAMPLERS[self.config.sampler]
+        if self.config.smooth:
+            warped, coverage = sampler(sources, flows.flatten(0, 1))
+            covered = (coverage > 0).to(warped.dtype)
+            filled = covered * warped + (1 - covered) * sources
+        else:
+            weights = known.float().repeat_interleave(k, 0)
+            moved, coverage = sampler(torch.cat([sources, weights], 1), flows.flatten(0, 1))
+            arrived = moved[:, 3:]  # which share of what a pixel got was known
+            filled = nearest_fill(moved[:, :3] / arrived.clamp_min(LEAST), coverage * (arrived > LEAST))
         return filled.unflatten(0, (n, k))
