@@ -13,6 +13,7 @@ from deformcli.runtime import choose_device
 from deformcli.weights import build_generator, resolve_weights
 
 from .masks import blend
+from .mirrored import hidden_faces, mirror_into
 from .moved import all_moved, move_into
 from .networks import Generator, GeneratorConfig
 from .noise import calm
@@ -56,7 +57,7 @@ class Inpainter:
         """
         filled = pixels.copy()
         self._fill(filled, known, tile or tile_for(pixels.shape[:2], self.window), all_moved(known))
-        move_into(filled, known)
+        move_into(filled, mirror_into(filled, known, hidden_faces(filled, known)))
         return filled
 
     def _fill(self, pixels: np.ndarray, known: np.ndarray, tile: int, coarse: np.ndarray | bool = False) -> None:

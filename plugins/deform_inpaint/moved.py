@@ -38,8 +38,8 @@ def move_into(filled: NDArray, known: Mask) -> None:
     The holes, where `known` (H, W) is False, hold what a network made of them. Memory is bounded by LARGEST.
     """
     scale = 255 if filled.dtype == np.uint8 else 65535
-    for place, hole in _wide_holes(known):
-        share = _wideness(hole)[..., None]
+    for place, hole in wide_holes(known):
+        share = wideness(hole)[..., None]
         smooth = filled[place].astype(np.float32) / scale
         moved = _moved_in_reach(smooth, hole, known[place])
         made = smooth + share * (moved - smooth)
@@ -49,12 +49,12 @@ def move_into(filled: NDArray, known: Mask) -> None:
 def all_moved(known: Mask) -> Mask:
     """The pixels of the holes of `known` (H, W) where `move_into` keeps only the tint of what a network made."""
     found = np.zeros_like(known)
-    for place, hole in _wide_holes(known):
-        found[place] |= _wideness(hole) == 1
+    for place, hole in wide_holes(known):
+        found[place] |= wideness(hole) == 1
     return found
 
 
-def _wide_holes(known: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
+def wide_holes(known: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
     """The connected holes that are wide somewhere: where they are, with their context, and which pixels are theirs."""
     holes = (~known).astype(np.uint8)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(holes, connectivity=8)
@@ -63,13 +63,14 @@ def _wide_holes(known: Mask) -> Iterator[tuple[tuple[slice, slice], Mask]]:
         if min(width, height) <= 2 * NARROW:
             continue
         margin = int(np.clip(max(width, height), *CONTEXT))
-        place = slice(max(y - margin, 0), y + height + margin), slice(max(x - margin, 0), x + width + margin)
+        rows = slice(max(y - margin, 0), min(y + height + margin, len(known)))
+        place = rows, slice(max(x - margin, 0), min(x + width + margin, known.shape[1]))
         hole = labels[place] == number
         if _distance(hole).max() > NARROW:
             yield place, hole
 
 
-def _wideness(hole: Mask) -> Colors:
+def wideness(hole: Mask) -> Colors:
     """How much of each pixel is moved: 0 where no disc of radius NARROW fits in the hole, 1 where one of WIDE does."""
     depth, radii = _distance(hole), range(NARROW, WIDE + 1)
     opened = [_distance(~(depth > radius)) <= radius for radius in radii if (depth > radius).any()]
@@ -99,19 +100,19 @@ def _moved(smooth: Colors, hole: Mask, known: Mask) -> Colors:
     _, field = patch_fill(image, ~hole, known, image)
     if (field[hole] < 0).any():  # no patch without a hole, or a hole that no patch lies over
         return smooth
-    made, place = smooth.copy(), _around(hole)
-    made[place] = _joined(smooth, hole, known, field, place)
+    made, place = smooth.copy(), around(hole)
+    made[place] = joined(smooth, hole, known, field, place)
     made[place] = _tinted(made[place], smooth[place], hole[place])
     return made
 
 
-def _around(hole: Mask) -> tuple[slice, slice]:
+def around(hole: Mask) -> tuple[slice, slice]:
     """The box that the hole lies in, with the pixels beside it."""
     x, y, width, height = cv2.boundingRect(hole.astype(np.uint8))
     return slice(max(y - 1, 0), y + height + 1), slice(max(x - 1, 0), x + width + 1)
 
 
-def _joined(picture: Colors, hole: Mask, known: Mask, field: NDArray[np.int32], place: tuple[slice, slice]) -> Colors:
+def joined(picture: Colors, hole: Mask, known: Mask, field: NDArray[np.int32], place: tuple[slice, slice]) -> Colors:
     """What is around the hole, with steps in it as where its pixels are from, or the mean of both where they differ.
 
     The least squares of steps and, with weight HOLD, of colours (Perez et al. 2003, screened).
@@ -129,7 +130,6 @@ def _joined(picture: Colors, hole: Mask, known: Mask, field: NDArray[np.int32], 
         own_step, other_step = colors[own] - copied, _neighbour(copied, side) - colors[other]
         votes = own_is.astype(np.float32) + other_is
         step = (own_is[..., None] * own_step + other_is[..., None] * other_step) / np.maximum(votes, 1)[..., None]
-        step[votes == 0] = (_neighbour(copied, side) - copied)[votes == 0]
         wanted -= there[..., None] * step
         degree += there[..., None]
         inside.append((side, there[..., None].astype(np.float32)))

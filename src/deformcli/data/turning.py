@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deformcli.faces import eyes_and_mouth, frame_around, frontal_square, outline
+from deformcli.faces import eyes_and_mouth, frame_around, frontal_square, outline, thin_plate
 from deformcli.images import dequantize
 from deformcli.warp import forward_warp, mesh_grid, pyramid_fill
 
@@ -88,26 +88,9 @@ def _depth(mesh: np.ndarray, rims: Sequence[np.ndarray]) -> np.ndarray:
     coarse = WORLD // 4
     axis = (np.arange(coarse) + 0.5) * 4
     query = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
-    depth = _thin_plate(anchors / WORLD, depths, query / WORLD, 1e-4).reshape(coarse, coarse)
+    depth = thin_plate(anchors / WORLD, depths, query / WORLD, 1e-4).reshape(coarse, coarse)
     depth = cv2.resize(depth.clip(SILHOUETTE_DEPTH - 6, 80), (WORLD, WORLD), interpolation=cv2.INTER_CUBIC)
     return cv2.GaussianBlur(depth, (0, 0), 3.0)  # the cheek's rim is too steep for the coarse grid
-
-
-def _thin_plate(at: np.ndarray, values: np.ndarray, query: np.ndarray, stiffness: float = 1.0) -> np.ndarray:
-    """Smooth surface through scattered values (Duchon's thin-plate spline), evaluated at `query` (M, 2)."""
-
-    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        squared = ((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T).clip(0)
-        return squared * np.log(squared + 1e-9) / 2
-
-    def affine(a: np.ndarray) -> np.ndarray:
-        return np.concatenate([np.ones((len(a), 1)), a], 1)
-
-    system = np.zeros((len(at) + 3, len(at) + 3))
-    system[:-3, :-3] = kernel(at, at) + stiffness * np.eye(len(at))
-    system[:-3, -3:], system[-3:, :-3] = affine(at), affine(at).T
-    solution = np.linalg.solve(system, np.concatenate([values, np.zeros(3)]))
-    return kernel(query, at) @ solution[:-3] + affine(query) @ solution[-3:]
 
 
 def _coverage_of(polygon: np.ndarray, blur: float) -> np.ndarray:

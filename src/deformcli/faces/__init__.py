@@ -22,4 +22,6 @@ __getattr__, __all__ = attach(
     mesh=("eyes_and_mouth", "outline"),
     mesh_finder=("Mesh", "MeshFinder"),
     pose=("Pose", "eye_distance", "fit_pose"),
+    surface=("thin_plate",),
+    symmetry=("mirror_flow",),
 )
