@@ -58,7 +58,7 @@ def test_carries_everything(environment: Path, tmp_path: Path) -> None:
 
 
 def test_frontalizes_from_another_folder(environment: Path, tmp_path: Path) -> None:
-    photo = ROOT / "examples" / "turned-45.jpg"
+    photo = ROOT / "examples" / "three-quarter.jpg"
     done = _run(environment, tmp_path, "deform", "frontalize", str(photo), "-o", "out.png", "--offline")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.png").stat().st_size > 5000
