@@ -363,6 +363,50 @@ def test_an_unreadable_picture_is_named_by_the_process_that_trains(tiny_config, 
         Trainer(recipe, lambda size: data, tmp_path / "run", ALONE).run(quiet, {})
 
 
+@pytest.mark.parametrize("fails", ["samples", "evaluate"])
+def test_what_is_only_looked_at_may_fail(make_trainer, monkeypatch, capfd, fails):
+    settings = ("training.steps=3", "training.sample_every=2", "training.eval_every=2", "training.save_every=2")
+    trainer = make_trainer("inpaint", "best", *settings, held_out=2)
+    saved = []
+
+    def failing(*_):
+        saved.append(load_tensors(trainer.out / "checkpoint.safetensors")[1]["step"])
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr(trainer, fails, failing)
+    trainer.run(quiet, {})
+    assert saved == ([2] if fails == "samples" else [2, 3])  # saved before
+    said = capfd.readouterr().err
+    assert "warning: step 2: " in said and "RuntimeError: no such thing" in said
+    assert (trainer.best is None) == (fails == "evaluate")
+
+
+def test_measuring_does_not_disturb_the_run(make_trainer):
+    often, never = (
+        make_trainer("inpaint", "best", "training.steps=2", f"training.eval_every={n}", out=str(n), held_out=2)
+        for n in (1, 0)
+    )
+    often.run(quiet, {})
+    never.run(quiet, {})
+    assert_same(state_of(often), state_of(never))
+
+
+def test_any_error_saves_the_steps_that_are_done(make_trainer):
+    trainer = make_trainer("inpaint", "best", "training.steps=9", "training.save_every=100")
+    states = []
+
+    def report(step, losses):
+        states.append(state_of(trainer))
+        (trainer.out / "checkpoint.safetensors").unlink()
+        trainer.saved = 0
+        if step == 2:
+            raise OSError("the terminal is gone")
+
+    with pytest.raises(OSError, match="terminal"):
+        trainer.run(report, {})
+    assert_same(states[-1], load_tensors(trainer.out / "checkpoint.safetensors")[0])
+
+
 @pytest.mark.parametrize("to_group", [False, True], ids=["the process", "its workers too"])
 def test_sigterm_saves_and_ends_with_130(tmp_path, environment, to_group):
     for number in range(4):
@@ -388,7 +432,9 @@ def test_sigterm_saves_and_ends_with_130(tmp_path, environment, to_group):
     saved, about = load_tensors(out / "checkpoint.safetensors")
     assert about["step"] == _lines(out / "log.jsonl") > 0
     assert without_prefix("generator", saved)
-    assert "Traceback" not in (tmp_path / "stderr").read_text()
+    said = (tmp_path / "stderr").read_text()
+    assert "Traceback" not in said
+    assert said.count(f"to be saved in {out / 'checkpoint.safetensors'}") == 1
 
 
 def _lines(path: Path) -> int:

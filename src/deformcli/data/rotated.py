@@ -38,6 +38,9 @@ class RotatedPhotos(Pairs):
     def __len__(self) -> int:
         return len(self.photos) * len(self.TEST_YAWS)
 
+    def name(self, index: int) -> str:
+        return self.pictures.name(index // len(self.TEST_YAWS))
+
     def identity(self, index: int) -> str:
         return self.pictures.identity(index // len(self.TEST_YAWS))
 

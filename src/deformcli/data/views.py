@@ -53,6 +53,9 @@ class Views(Pairs):
     def __len__(self) -> int:
         return len(self.views)
 
+    def name(self, index: int) -> str:
+        return str(self.views[index].turned)
+
     def identity(self, index: int) -> str:
         return self.views[index].person
 

@@ -56,18 +56,19 @@ class TrainingStep:
         """One step of both sides; if a loss or gradient is not finite, neither moves.
 
         Raises:
-            DeformError: not finite again and again, or not enough memory. The networks are as before the step.
+            DeformError: not finite again and again, or not enough memory. After any error in the losses, the networks
+                are as before the step.
         """
         statistics = [(b, b.clone()) for side in (self.generator, self.discriminators) for b in side.buffers()]
 
         # gradients of both sides' losses
         try:
             losses, norms = self._find_gradients(batch, step)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            remedy = self._what_fits(batch, step)
+        except Exception as error:
+            remedy = self._what_fits(batch, step) if is_out_of_memory(error) else ""
             _restore_buffers(statistics)
+            if not remedy:
+                raise
             raise DeformError(f"step {step}: out of memory", remedy) from error
 
         # a step that is not finite is none
