@@ -457,9 +457,8 @@ def test_parts_of_a_step_add_up_to_the_step(make_trainer):
 
 
 def test_a_batch_that_cannot_be_parted_is_refused(make_trainer):
-    for changes in (("training.batch_size=3", "training.grad_accum=2"), ("training.grad_accum=0",)):
-        with pytest.raises(UsageError, match="cannot be shared"):
-            make_trainer("inpaint", "best", *changes)
+    with pytest.raises(UsageError, match="cannot be shared"):
+        make_trainer("inpaint", "best", "training.batch_size=3", "training.grad_accum=2")
 
 
 def test_pictures_grow(make_trainer):

@@ -11,7 +11,7 @@ import numpy as np
 from deformcli.errors import UsageError
 
 from .files import Files, read_picture
-from .meshes import MESHES
+from .meshes import MESHES, read_columns
 from .sources import Pair, Pairs
 from .splits import is_held_out, person
 from .turning import Head, lay_out, make_pair
@@ -64,7 +64,7 @@ def near_frontal(root: Path, meshes: Path, split: str = "") -> list[tuple[Path, 
     """
     if not meshes.is_file():
         raise UsageError(f"{root}: no {meshes.name} there", f"make it with deform data mesh {root}")
-    data = np.load(meshes, allow_pickle=False)
+    data = read_columns(meshes, ("name", "points", "spread", "yaw_pitch_roll_2d"))
     yaw, pitch, _ = np.abs(data["yaw_pitch_roll_2d"]).T
     usable = (yaw <= 12) & (pitch < 22) & (data["spread"] < USABLE)
     kept = [

@@ -19,7 +19,7 @@ from .processes import Processes
 def check_batch_size(config: TrainingConfig, processes: Processes) -> None:
     """Raise UsageError unless the processes and their parts of a step can share its items evenly."""
     shares = config.grad_accum * processes.count
-    if config.grad_accum < 1 or config.batch_size < 1 or config.batch_size % shares:
+    if config.batch_size % shares:
         cause = f"{config.batch_size} items cannot be shared by {processes.count} x {config.grad_accum} parts"
         raise UsageError(cause, "let --batch-size be a multiple of processes x --grad-accum")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import sys
 
 import pytest
 import torch
@@ -63,6 +64,10 @@ def test_short_options_are_fields_of_the_config():
         (("inpaint", "--data", "folder:photos", "--masks", "qd-imd:nowhere"), ["nowhere/train", "github.com"]),
         (("frontalize", "--data", "folder:photos", "--masks", "strokes"), ["no field 'masks'"]),
         (("inpaint", "--set", "training.steps"), ["expected key=value"]),
+        (("inpaint", "--set", "training.eval_items=0"), ["--set training.eval_items=0", "at least 1"]),
+        (("inpaint", "--set", "training.workers=-1"), ["--set training.workers=-1", "at least 0"]),
+        (("inpaint", "--set", "training.generator_lr=nan"), ["--set training.generator_lr=nan", "at least 0"]),
+        (("inpaint", "--seed", "-1"), ["--set training.seed=-1", "at least 0"]),
         (("inpaint",), ["no data"]),
         (("inpaint", "--data", "folder:nowhere"), ["nowhere", "no such data folder"]),
         (("inpaint", "--data", "photos.zip"), ["expected KIND:PATH"]),
@@ -82,6 +87,13 @@ def test_a_folder_in_use_is_not_overwritten(refused, photos, tmp_path):
     (tmp_path / "run/precious.txt").write_text("keep")
     assert "is not empty" in refused(2, "train", "inpaint", "--data", photos, "--out", "run")
     assert (tmp_path / "run/precious.txt").read_text() == "keep"
+
+
+def test_a_missing_tensorboard_leaves_nothing_behind(command, refused, photos, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    train = ("train", "inpaint", "--data", photos, "--out", "run", "--steps", 1, *settings("inpaint"))
+    assert "TensorBoard is not installed" in refused(2, *train, "--tensorboard")
+    assert command(*train).code == 0
 
 
 def test_resuming_from_what_is_no_checkpoint(refused, photos, tmp_path):
