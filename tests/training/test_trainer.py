@@ -337,15 +337,47 @@ def test_a_checkpoint_of_another_run_is_refused(make_trainer):
     first = make_trainer("inpaint", "best")
     state_of(first)
     checkpoint, weights = first.out / "checkpoint.safetensors", first.out / "weights.safetensors"
-    with pytest.raises(UsageError, match="no checkpoint of frontalize"):
+    with pytest.raises(WeightsError, match="no checkpoint of frontalize, but of inpaint"):
         make_trainer("frontalize", "best").restore(checkpoint)
-    with pytest.raises(UsageError, match="another architecture"):
-        make_trainer("inpaint", "best", "generator.flows=3").restore(checkpoint)
-    with pytest.raises(UsageError, match="no checkpoint"):
+    with pytest.raises(WeightsError, match="no checkpoint"):
         make_trainer("inpaint", "best").restore(weights)
     checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
     with pytest.raises(WeightsError, match="not a weights file"):
         make_trainer("inpaint", "best").restore(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("generator.flows=3", "generator.flows is 3, was 2"),
+        ("generator.sampler=backward", "generator.sampler is backward, was forward"),  # of the same shapes
+        ("losses.adversarial=0", "losses.adversarial is 0.0, was 0.1"),
+    ],
+)
+def test_a_change_that_makes_other_networks_is_named(make_trainer, change, words):
+    first = make_trainer("inpaint", "fw-gap")
+    state_of(first)
+    with pytest.raises(UsageError, match=f"has other networks: {words}$") as caught:
+        make_trainer("inpaint", "fw-gap", change).restore(first.out / "checkpoint.safetensors")
+    assert "resume without that change" in caught.value.remedy
+    with pytest.raises(UsageError, match=r"generator.*, .*, .* and [0-9]+ more$"):
+        make_trainer("inpaint", "best").restore(first.out / "checkpoint.safetensors")
+
+
+def test_an_average_may_begin_and_end_with_a_resumed_run(make_trainer):
+    first = make_trainer("inpaint", "best", "training.ema=0", "training.steps=2")
+    first.run(quiet, {})
+    second = make_trainer("inpaint", "best", "training.ema=0.5", "training.steps=4")
+    second.restore(second.out / "checkpoint.safetensors")
+    generator, average = (
+        network.state_dict() for network in (second.training_step.generator, second.training_step.average)
+    )
+    assert all(torch.equal(value, average[key]) for key, value in generator.items())
+    second.run(quiet, {})
+    third = make_trainer("inpaint", "best", "training.ema=0", "training.steps=6")
+    third.restore(third.out / "checkpoint.safetensors")
+    third.run(quiet, {})
+    assert third.step == 6
 
 
 def test_a_folder_that_cannot_be_made_is_named(make_trainer, tmp_path):

@@ -171,11 +171,15 @@ class TrainingStep:
         }
 
     def restore(self, tensors: Mapping[str, Tensor], path: Path) -> None:
-        """Put back what `tensors` gave. Raises WeightsError naming `path` if it does not fit."""
+        """Put back what `tensors` gave; an average that it does not have begins with the generator as it is.
+
+        Raises WeightsError naming `path` if it does not fit.
+        """
         fill_network(self.generator, without_prefix("generator", tensors), path)
         fill_network(self.discriminators, without_prefix("discriminators", tensors), path)
         if self.average is not None:
-            fill_network(self.average, without_prefix("average", tensors), path)
+            average = without_prefix("average", tensors) or without_prefix("generator", tensors)
+            fill_network(self.average, average, path)
         restore_optimizer(self.generator_optimizer, without_prefix("generator_optimizer", tensors))
         restore_optimizer(self.discriminator_optimizer, without_prefix("discriminator_optimizer", tensors))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import platform
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -17,18 +16,26 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from deformcli import __version__
 from deformcli.data.loading import Batch, to_device
-from deformcli.errors import UsageError, one_line
+from deformcli.errors import UsageError, WeightsError, one_line
 from deformcli.metrics import mse
 from deformcli.recipes.adversarial import guessed_holes
 from deformcli.recipes.predictor import Predictor
 from deformcli.recipes.recipe import Recipe, target_known
+from deformcli.recipes.settings import flat
 from deformcli.runs import BEST_CHECKPOINT, BEST_WEIGHTS, CHECKPOINT, WEIGHTS, numbered_checkpoint
 from deformcli.runtime.device import autocast
 from deformcli.runtime.stop import asked_to_stop, time_limit
-from deformcli.weights.networks import export_generator, fill_network, load_generator, load_tensors, save_tensors
+from deformcli.weights.networks import (
+    export_generator,
+    fill_network,
+    from_dict,
+    load_generator,
+    load_tensors,
+    save_tensors,
+)
 
 from .batches import batches, check_batch_size
-from .checkpoint import keep_newest, save_also_as, with_prefix, without_prefix
+from .checkpoint import check_checkpoint, keep_newest, save_also_as, with_prefix, without_prefix
 from .log import Pace, RunLog
 from .processes import Processes
 from .randomness import random_state, restore_random_state
@@ -209,10 +216,20 @@ class Trainer:
         log.tabulate()
 
     def restore(self, path: Path) -> None:
-        """Go on from a checkpoint. Raises WeightsError if it is damaged, UsageError if it is of another run."""
+        """Go on from a checkpoint.
+
+        Raises:
+            WeightsError: it is none of this recipe, or damaged.
+            UsageError: its networks are others than this config's.
+        """
         tensors, about = load_tensors(path)
-        _check_same_run(path, about, self.recipe)
-        self.training_step.restore(tensors, path)
+        check_checkpoint(path, about, self.recipe.predictor.task)
+        _check_changes(path, about, self.recipe.config, "generator.")
+        try:
+            self.training_step.restore(tensors, path)
+        except WeightsError:
+            _check_changes(path, about, self.recipe.config, "")
+            raise
         self.training_step.skipped = about.get("skipped", 0)
         if about.get("scaler"):
             self.training_step.scaler.load_state_dict(about["scaler"])
@@ -249,10 +266,16 @@ def _random_items(data: Any, count: int) -> Dataset:
     return Subset(data, torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:count].tolist())
 
 
-def _check_same_run(path: Path, about: Mapping[str, Any], recipe: Recipe) -> None:
-    task = recipe.predictor.task
-    if about.get("task") != task or "step" not in about:
-        raise UsageError(f"{path}: is no checkpoint of {task}", f"name a {CHECKPOINT} of this recipe")
-    generator = json.loads(json.dumps(dataclasses.asdict(recipe.config)["generator"]))
-    if about["config"]["generator"] != generator:
-        raise UsageError(f"{path}: has another architecture", "resume with the preset and --set of the first run")
+def _check_changes(path: Path, about: Mapping[str, Any], config: Any, section: str) -> None:
+    """Raise UsageError if settings of a section, which networks depend on, are others than in the checkpoint's run."""
+    before = {key: value for key, value, _ in flat(from_dict(type(config), about["config"]))}
+    changes = [
+        f"{key} is {value}, was {before[key]}"
+        for key, value, _ in flat(config)
+        if value != before[key] and key.startswith(section) and not key.startswith("training.")
+    ]
+    if changes:
+        more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
+        begin = "" if section else f" from its weights: --init-from {path.parent / WEIGHTS}"
+        remedy = f"resume without that change, or begin a new run{begin}"
+        raise UsageError(f"{path}: has other networks: {', '.join(changes[:3])}{more}", remedy)

@@ -125,6 +125,34 @@ def test_train_resume_evaluate_inpaint(command, photos, save, smooth_picture, tm
     assert command("inpaint", "photos/1.png", "--mask", "mask.png", "-o", "out.png", *weights).code == 0
 
 
+def test_a_run_goes_on_where_it_is(command, refused, photos, tmp_path):
+    train = ("train", "inpaint", "--data", photos, *settings("inpaint"), "--set", "training.keep=1")
+    for run in ("a", "b"):
+        assert command(*train, "--out", run, "--steps", 1).code == 0
+    checkpoint = "a/checkpoint.safetensors"
+    before = {path: path.read_bytes() for path in (tmp_path / "b").iterdir() if path.is_file()}
+    assert "b: is not empty" in refused(2, *train, "--resume", checkpoint, "--out", "b", "--steps", 2)
+    assert {path: path.read_bytes() for path in (tmp_path / "b").iterdir() if path.is_file()} == before
+    assert command(*train, "--resume", checkpoint, "--steps", 2).code == 0
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["a", "b", "photos"]
+    lines = [json.loads(line) for line in (tmp_path / "a/log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "total" in line] == [1, 2]
+    for path in (tmp_path / "a").glob("checkpoint*"):
+        path.unlink()
+    log = (tmp_path / "a/log.jsonl").read_bytes()
+    assert "without a whole checkpoint" in refused(2, *train, "--resume", "auto", "--out", "a", "--steps", 3)
+    assert (tmp_path / "a/log.jsonl").read_bytes() == log
+
+
+def test_resuming_with_what_cannot_be_changed(command, refused, photos):
+    train = ("train", "inpaint", "--data", photos, *settings("inpaint"), "--steps", 1, "--out", "run")
+    assert command(*train).code == 0
+    said = refused(2, *train, "--resume", "auto", "--set", "losses.adversarial=0.1")
+    assert "losses.adversarial is 0.1, was 0.0" in said and "--init-from run/weights.safetensors" in said
+    args = ("train", "frontalize", "--data", photos, "--out", "run", "--resume", "auto")
+    assert "is no checkpoint of frontalize, but of inpaint" in refused(4, *args)
+
+
 def test_train_and_frontalize(command, shared, photo, save):
     data = f"rotated:{shared}/data/london"
     run = command("train", "frontalize", "--data", data, "--out", "run", "--steps", 1, *settings("frontalize"))
