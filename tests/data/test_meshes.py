@@ -58,7 +58,7 @@ def test_meshes_of_photos(mesh, photos):
     code, out, err = mesh("photos")
     assert (code, out) == (3, "")
     assert "2 meshes in photos/facemesh.npz, 2 of them new" in err
-    assert "photos/grey.png: no face found" in err and "photos/broken.jpg: not a picture" in err
+    assert "photos/grey.png: no face found" in err and "photos/broken.jpg is damaged" in err
     assert "2 photos have no mesh: 1 without a face, 1 unreadable" in err
     data = np.load(photos / "facemesh.npz", allow_pickle=False)
     assert data["name"].tolist() == [NAMES[0], f"more/{NAMES[1]}"]

@@ -391,7 +391,7 @@ def test_an_unreadable_picture_is_named_by_the_process_that_trains(tiny_config, 
     (tmp_path / "data/bad.png").write_bytes(b"no picture")
     recipe = InpaintRecipe(tiny_config("inpaint", "best", "training.workers=1", "training.steps=2"))
     data = open_items(recipe, recipe.config, [f"folder:{tmp_path}/data"], "train", length=4)
-    with pytest.raises(UsageError, match=r"bad\.png: not a picture"):
+    with pytest.raises(UsageError, match=r"bad\.png is not a picture"):
         Trainer(recipe, lambda size: data, tmp_path / "run", ALONE).run(quiet, {})
 
 

@@ -79,4 +79,4 @@ def near_frontal(root: Path, meshes: Path, split: str = "") -> list[tuple[Path, 
 
 @lru_cache(maxsize=1000)  # of some 540 kB each, in every process that prepares data
 def read_head(path: Path, points: bytes) -> Head:
-    return lay_out(read_picture(path)[..., :3], np.frombuffer(points, np.float32).reshape(468, 3).astype(np.float64))
+    return lay_out(read_picture(path), np.frombuffer(points, np.float32).reshape(468, 3).astype(np.float64))
