@@ -30,7 +30,7 @@ class TrainingConfig:
     steps: int = 100_000  # optimizer steps
     max_hours: float = 0.0  # end the run after so many hours, to be resumed; 0 = when the steps are done
     batch_size: int = 16  # items per step, of all processes together
-    grad_accum: int = 1  # parts that a process computes its items in, one after the other, to save memory
+    grad_accum: int = 1  # parts that a process computes its items in, to save memory; BatchNorm is each part's own
     size: int = 128  # side of the pictures in pixels
     start_size: int = 0  # their side at first; 0 = `size` from the start
     grow_at: int = 0  # step from which they have their full size

@@ -20,6 +20,7 @@ from deformcli.weights.networks import fill_network
 
 from .checkpoint import optimizer_tensors, restore_optimizer, with_prefix, without_prefix
 from .processes import Processes
+from .shared_norm import share_norms
 
 Losses = dict[str, float]
 MAX_BAD_STEPS = 10
@@ -37,6 +38,9 @@ class TrainingStep:
         layout = network_layout(device)
         self.generator = recipe.generator.to(device).to(memory_format=layout)
         self.discriminators = recipe.discriminators.to(device).to(memory_format=layout)
+        if processes.count > 1:
+            share_norms(self.generator)
+            share_norms(self.discriminators)
         self.average = copy.deepcopy(self.generator).requires_grad_(False) if self.config.ema else None
         self.generator_optimizer = _adam(self.generator, self.config.generator_lr)
         self.discriminator_optimizer = _adam(self.discriminators, self.config.discriminator_lr)
@@ -72,7 +76,8 @@ class TrainingStep:
             raise DeformError(f"step {step}: out of memory", remedy) from error
 
         # a step that is not finite is none
-        wrong = self.processes.any(not all(map(math.isfinite, losses.values())))
+        losses = self.processes.mean_of(losses)  # not finite where one of them is not
+        wrong = not all(map(math.isfinite, losses.values()))
         if wrong or not all(map(math.isfinite, norms)):
             _restore_buffers(statistics)
             return self._skip(step, overflow=not wrong)
@@ -153,6 +158,8 @@ class TrainingStep:
 
     def _what_fits(self, batch: Batch, step: int) -> str:
         """What to do about too little memory, having tried smaller parts."""
+        if self.processes.count > 1:  # the others do not take part in trying
+            return f"--grad-accum {2 * self.config.grad_accum}, or a smaller --batch-size"
         items = len(next(iter(batch.values()))) // self.config.grad_accum
         fits = largest_that_fits(lambda count: self._backward(_items(batch, 0, count), step), items)
         if not fits:
