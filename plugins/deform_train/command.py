@@ -40,7 +40,8 @@ def train(
     # where it starts from, and its config
     if start.resume and start.resume != "auto" and start.init_from:
         raise UsageError("--resume FILE and --init-from exclude one another", "a resumed run has its weights already")
-    checkpoint = find_checkpoint(run.out, start.resume) if data or start.resume else None
+    out = run.out or _folder(start.resume)
+    checkpoint = find_checkpoint(out, start.resume) if data or start.resume else None
     begin = start.init_from if checkpoint is None else None
     weights = resolve_weights(begin, task=task, offline=process.offline) if begin else None
     helpers = [_helper(name, process.offline) for name in start.weights or []]
@@ -56,7 +57,7 @@ def train(
 
     # the run
     with joined(process.device) as processes:
-        trainer = _trainer(kind(config), data, run.out, processes, process.threads)
+        trainer = _trainer(kind(config), data, out, processes, process.threads)
         if checkpoint is not None:
             trainer.restore(checkpoint)
         if weights is not None:
@@ -73,6 +74,11 @@ def train(
             typer.echo(_summary(trainer, data, task if has_command else None), err=True)
 
 
+def _folder(resume: str | None) -> Path:
+    """Where a run goes that is not told: on in the folder of its checkpoint, else into a new one."""
+    return Path("runs/new") if resume in (None, "auto") else Path(resume).parent
+
+
 def _base(kind: Any, preset: str | None, checkpoint: Path | None, weights: Path | None) -> Any:
     """The config before anything is changed: a preset, or that of the checkpoint, its networks those of the weights."""
     from deformcli.training import checkpoint_config
@@ -80,7 +86,7 @@ def _base(kind: Any, preset: str | None, checkpoint: Path | None, weights: Path 
 
     task, first = kind.predictor.task, next(iter(kind.presets))
     if checkpoint is not None and preset is None:
-        return checkpoint_config(checkpoint, type(kind.presets[first]))
+        return checkpoint_config(checkpoint, task, type(kind.presets[first]))
     preset = preset or first
     if preset not in kind.presets:
         raise UsageError(f"no preset {preset!r} of {task}", f"presets are: {', '.join(kind.presets)}")

@@ -13,7 +13,10 @@ from deformcli import options
 class RunOptions:
     """Where a run is, and by which config."""
 
-    out: Annotated[Path, typer.Option(help="Folder for checkpoints, log and samples.")] = Path("runs/new")
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for checkpoints, log and samples: that of --resume FILE, or else runs/new."),
+    ] = None
     masks: options.Masks = None
     preset: Annotated[
         str | None, typer.Option(help="A named config of the recipe: best by default, or that of --resume.")

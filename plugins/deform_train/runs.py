@@ -46,11 +46,13 @@ def show(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run.")], 
 @app.command()
 def compare(folders: Folders, output: Page = Path("runs.html")) -> None:
     """Draw the curves of all runs into one page, a chart for each number in their logs."""
-    from deformcli.runtime import write_atomic
+    from deformcli.runtime import write_atomic, writing
 
     from .curves import page
 
-    write_atomic(output, page(_runs(folders)).encode())
+    made = page(_runs(folders)).encode()
+    with writing(output, "free some space, or choose another place with -o"):
+        write_atomic(output, made)
     typer.echo(str(output))
 
 

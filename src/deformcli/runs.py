@@ -52,11 +52,13 @@ class Run:
         """The lines of the log, oldest first; none if there is no log. A line cut off by a crash is left out."""
         path = self.folder / LOG
         lines = []
-        for text in path.read_text("utf-8").splitlines() if path.exists() else ():
+        for text in path.read_text("utf-8", "replace").splitlines() if path.exists() else ():
             try:
-                lines.append(json.loads(text))
+                line = json.loads(text)
             except ValueError:
                 continue
+            if isinstance(line, dict) and isinstance(line.get("step"), int):
+                lines.append(line)
         return lines
 
     @property

@@ -264,3 +264,18 @@ def test_fairface_turned_has_no_target(fairface):
     assert contact_sheet([source, test]).shape[0] == 260
     with pytest.raises(UsageError, match="no protocol 'side'"):
         open_source(f"fairface:{fairface}?view=side", "train")
+
+
+@pytest.mark.parametrize("kind", ["views", "rotated"])
+def test_transparent_pixels_of_a_frontal_photo_are_unknown(views, tmp_path, kind):
+    spec = views([(f"{TRAIN[0]}_01.png", f"{TRAIN[0]}_03.png", 30)])
+    photo = tmp_path / "fronts" / f"{TRAIN[0]}_03.png"
+    opaque = read_picture(photo)
+    alpha = np.full((SIDE, SIDE, 1), 255, np.uint8)
+    alpha[: SIDE // 2] = 0
+    cv2.imwrite(str(photo), np.dstack([opaque[..., ::-1], alpha]))
+    pair = open_source(spec if kind == "views" else f"rotated:{photo.parent}", "train").data.pair(0, 64, None)
+    assert pair.image.shape == pair.target.shape == (3, 64, 64)
+    assert pair.known.shape == (1, 64, 64)
+    assert (pair.known[:, 0] == 0).all() and (pair.known[:, -1] == 1).all()
+    assert set(pair.known.unique().tolist()) == {0, 1}

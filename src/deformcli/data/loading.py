@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator, Sequence
+from multiprocessing import Process
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from deformcli.errors import DeformError
+from deformcli.errors import DeformError, one_line
 
 Batch = dict[str, Tensor]
 
@@ -34,14 +38,53 @@ class InOrder:
 
 
 def arriving(loader: DataLoader) -> Iterator[Batch]:
-    for batch in loader:
-        if isinstance(batch, DeformError):
-            raise batch
-        yield batch
+    """The batches of a loader of `Relayed` items; its processes end when this does, whatever they are at.
+
+    Raises:
+        DeformError: an item or a batch cannot be made, or a process that prepares them has ended.
+    """
+    source = _started(loader)
+    workers: Sequence[Process] = getattr(source, "_workers", ())
+    try:
+        while (batch := _next(source, workers)) is not None:
+            yield batch
+    finally:
+        if workers:
+            source._shutdown_workers()
+        for worker in workers:  # torch sends SIGTERM, which they may ignore
+            worker.kill()
+
+
+def _started(loader: DataLoader) -> Any:
+    """The loader's iterator.
+
+    torch would raise the error of a dead worker in the midst of whatever this process does, by the signal; the wait
+    for its batch tells of it too.
+    """
+    before = signal.getsignal(signal.SIGCHLD)
+    source = iter(loader)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, before)
+    return source
+
+
+def _next(source: Iterator[Batch | DeformError], workers: Sequence[Process]) -> Batch | None:
+    try:
+        batch = next(source, None)
+    except Exception as error:  # of torch itself: what goes wrong with items arrives as a DeformError
+        codes = [worker.exitcode for worker in workers if worker.exitcode]
+        how = ", ".join(f"by {signal.Signals(-code).name}" if code < 0 else f"with status {code}" for code in codes)
+        cause = f"a process that prepares data ended {how}" if how else f"no data arrive: {one_line(error)}"
+        raise DeformError(
+            cause, "if memory ran out, free some, or let fewer prepare data (training.workers)"
+        ) from error
+    if isinstance(batch, DeformError):
+        raise batch
+    return batch
 
 
 class Relayed(Dataset):
-    """Items, or the DeformError that one raised: torch would make an unreadable RuntimeError of it on its way here."""
+    """Items, or the error that one raised: torch would make an unreadable one of it on its way here."""
 
     def __init__(self, data: Dataset) -> None:
         self.data = data
@@ -52,10 +95,22 @@ class Relayed(Dataset):
     def __getitem__(self, index: int) -> Batch | DeformError:
         try:
             return self.data[index]
-        except DeformError as error:
-            return error
+        except Exception as error:
+            return failure(f"item {index} of the data", error)
 
 
 def collate(items: Sequence[Batch | DeformError]) -> Batch | DeformError:
     errors = (item for item in items if isinstance(item, DeformError))
-    return next(errors, None) or default_collate(list(items))
+    try:
+        return next(errors, None) or default_collate(list(items))
+    except Exception as error:
+        return failure("items do not make a batch", error)
+
+
+def failure(what: str, error: Exception) -> DeformError:
+    """An error that is ours as it is; any other as one that names `what`, so that it passes between processes."""
+    if isinstance(error, DeformError):
+        return error
+    told = DeformError(f"{what}: {one_line(error)}", "DEFORM_DEBUG=1 with --set training.workers=0 shows where")
+    told.__cause__ = error
+    return told

@@ -49,6 +49,9 @@ class MultiPie(Pairs):
     def __len__(self) -> int:
         return len(self.pairs)
 
+    def name(self, index: int) -> str:
+        return self.pictures.name(self.pairs[index][0])
+
     def identity(self, index: int) -> str:
         return self.pictures.identity(self.pairs[index][0])
 

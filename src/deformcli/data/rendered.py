@@ -171,6 +171,9 @@ class RenderedPairs(Pairs):
     def __len__(self) -> int:
         return len(self.samples)
 
+    def name(self, index: int) -> str:
+        return f"{self.samples[index][0]}: {self.samples[index][1]}"
+
     def identity(self, index: int) -> str:
         return person(self.samples[index][0].stem)
 

@@ -11,7 +11,7 @@ import numpy as np
 from deformcli.errors import UsageError
 
 from .files import Files, read_picture
-from .meshes import MESHES
+from .meshes import MESHES, read_columns
 from .sources import Pair, Pairs
 from .splits import is_held_out, person
 from .turning import Head, lay_out, make_pair
@@ -38,6 +38,9 @@ class RotatedPhotos(Pairs):
     def __len__(self) -> int:
         return len(self.photos) * len(self.TEST_YAWS)
 
+    def name(self, index: int) -> str:
+        return self.pictures.name(index // len(self.TEST_YAWS))
+
     def identity(self, index: int) -> str:
         return self.pictures.identity(index // len(self.TEST_YAWS))
 
@@ -61,7 +64,7 @@ def near_frontal(root: Path, meshes: Path, split: str = "") -> list[tuple[Path, 
     """
     if not meshes.is_file():
         raise UsageError(f"{root}: no {meshes.name} there", f"make it with deform data mesh {root}")
-    data = np.load(meshes, allow_pickle=False)
+    data = read_columns(meshes, ("name", "points", "spread", "yaw_pitch_roll_2d"))
     yaw, pitch, _ = np.abs(data["yaw_pitch_roll_2d"]).T
     usable = (yaw <= 12) & (pitch < 22) & (data["spread"] < USABLE)
     kept = [
@@ -76,4 +79,4 @@ def near_frontal(root: Path, meshes: Path, split: str = "") -> list[tuple[Path, 
 
 @lru_cache(maxsize=1000)  # of some 540 kB each, in every process that prepares data
 def read_head(path: Path, points: bytes) -> Head:
-    return lay_out(read_picture(path)[..., :3], np.frombuffer(points, np.float32).reshape(468, 3).astype(np.float64))
+    return lay_out(read_picture(path), np.frombuffer(points, np.float32).reshape(468, 3).astype(np.float64))

@@ -18,6 +18,7 @@ from deformcli.images import to_tensor
 
 from .files import Files, read_picture
 from .found import FoundFaces
+from .masked import known_pixels
 from .sources import Pair, Pairs
 from .splits import is_held_out, is_in_tenths, person
 
@@ -53,6 +54,9 @@ class Views(Pairs):
     def __len__(self) -> int:
         return len(self.views)
 
+    def name(self, index: int) -> str:
+        return str(self.views[index].turned)
+
     def identity(self, index: int) -> str:
         return self.views[index].person
 
@@ -70,9 +74,10 @@ class Views(Pairs):
         frontal = self.found.mesh(view.frontal).points
         left, right, mouth = eyes_and_mouth(frontal[:, :2] - 0.5)
         goal = frontal_square(left, right, mouth)
-        target = to_tensor(crop(read_picture(view.frontal)[..., :3], goal, size))[0]
+        target = crop(read_picture(view.frontal), goal, size)
         there = _in_crop(frontal, goal, size)
-        pair = Pair(image, target, face=_head(there, size), yaw=view.yaw, sparse=True)
+        face, known = _head(there, size), known_pixels(target)
+        pair = Pair(image, to_tensor(target[..., :3])[0], face=face, known=known, yaw=view.yaw, sparse=True)
         if abs(view.yaw) > 60 or not (turned := self.found.mesh(view.turned)).sound:
             return pair
         flow, seen = _landmark_flow(_in_crop(turned.points, square, size), there, size)

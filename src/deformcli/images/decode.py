@@ -142,6 +142,11 @@ def _picture(image: ImageFile.ImageFile, data: bytes, number: int) -> Picture:
     if not is_deep:
         return from_pillow(image)
     rgb, alpha, grey = deep.decode(data, number)
+    clear = image.info.get("transparency")
+    if alpha is None and isinstance(
+        clear, int
+    ):  # OpenCV knows of transparent colours, of transparent greys it does not
+        alpha = np.where(rgb[..., 0] == clear, 0, 65535).astype(np.uint16)
     if image.format == "TIFF" and _tag(image, _COLOURS) == 0:  # the least is white
         rgb = 65535 - rgb
     if image.format == "TIFF" and alpha is not None and _tag(image, _ALPHA) == 1:  # multiplied in

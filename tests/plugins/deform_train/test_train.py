@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import sys
 
 import pytest
 import torch
@@ -63,6 +64,10 @@ def test_short_options_are_fields_of_the_config():
         (("inpaint", "--data", "folder:photos", "--masks", "qd-imd:nowhere"), ["nowhere/train", "github.com"]),
         (("frontalize", "--data", "folder:photos", "--masks", "strokes"), ["no field 'masks'"]),
         (("inpaint", "--set", "training.steps"), ["expected key=value"]),
+        (("inpaint", "--set", "training.eval_items=0"), ["--set training.eval_items=0", "at least 1"]),
+        (("inpaint", "--set", "training.workers=-1"), ["--set training.workers=-1", "at least 0"]),
+        (("inpaint", "--set", "training.generator_lr=nan"), ["--set training.generator_lr=nan", "at least 0"]),
+        (("inpaint", "--seed", "-1"), ["--set training.seed=-1", "at least 0"]),
         (("inpaint",), ["no data"]),
         (("inpaint", "--data", "folder:nowhere"), ["nowhere", "no such data folder"]),
         (("inpaint", "--data", "photos.zip"), ["expected KIND:PATH"]),
@@ -82,6 +87,13 @@ def test_a_folder_in_use_is_not_overwritten(refused, photos, tmp_path):
     (tmp_path / "run/precious.txt").write_text("keep")
     assert "is not empty" in refused(2, "train", "inpaint", "--data", photos, "--out", "run")
     assert (tmp_path / "run/precious.txt").read_text() == "keep"
+
+
+def test_a_missing_tensorboard_leaves_nothing_behind(command, refused, photos, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    train = ("train", "inpaint", "--data", photos, "--out", "run", "--steps", 1, *settings("inpaint"))
+    assert "TensorBoard is not installed" in refused(2, *train, "--tensorboard")
+    assert command(*train).code == 0
 
 
 def test_resuming_from_what_is_no_checkpoint(refused, photos, tmp_path):
@@ -113,6 +125,34 @@ def test_train_resume_evaluate_inpaint(command, photos, save, smooth_picture, tm
     assert command("inpaint", "photos/1.png", "--mask", "mask.png", "-o", "out.png", *weights).code == 0
 
 
+def test_a_run_goes_on_where_it_is(command, refused, photos, tmp_path):
+    train = ("train", "inpaint", "--data", photos, *settings("inpaint"), "--set", "training.keep=1")
+    for run in ("a", "b"):
+        assert command(*train, "--out", run, "--steps", 1).code == 0
+    checkpoint = "a/checkpoint.safetensors"
+    before = {path: path.read_bytes() for path in (tmp_path / "b").iterdir() if path.is_file()}
+    assert "b: is not empty" in refused(2, *train, "--resume", checkpoint, "--out", "b", "--steps", 2)
+    assert {path: path.read_bytes() for path in (tmp_path / "b").iterdir() if path.is_file()} == before
+    assert command(*train, "--resume", checkpoint, "--steps", 2).code == 0
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["a", "b", "photos"]
+    lines = [json.loads(line) for line in (tmp_path / "a/log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "total" in line] == [1, 2]
+    for path in (tmp_path / "a").glob("checkpoint*"):
+        path.unlink()
+    log = (tmp_path / "a/log.jsonl").read_bytes()
+    assert "without a whole checkpoint" in refused(2, *train, "--resume", "auto", "--out", "a", "--steps", 3)
+    assert (tmp_path / "a/log.jsonl").read_bytes() == log
+
+
+def test_resuming_with_what_cannot_be_changed(command, refused, photos):
+    train = ("train", "inpaint", "--data", photos, *settings("inpaint"), "--steps", 1, "--out", "run")
+    assert command(*train).code == 0
+    said = refused(2, *train, "--resume", "auto", "--set", "losses.adversarial=0.1")
+    assert "losses.adversarial is 0.1, was 0.0" in said and "--init-from run/weights.safetensors" in said
+    args = ("train", "frontalize", "--data", photos, "--out", "run", "--resume", "auto")
+    assert "is no checkpoint of frontalize, but of inpaint" in refused(4, *args)
+
+
 def test_train_and_frontalize(command, shared, photo, save):
     data = f"rotated:{shared}/data/london"
     run = command("train", "frontalize", "--data", data, "--out", "run", "--steps", 1, *settings("frontalize"))
@@ -128,7 +168,7 @@ def test_damaged_pictures_do_not_end_a_run(command, photos, tmp_path):
         path.write_bytes(path.read_bytes()[:80])
     ended = command("train", "inpaint", "--data", photos, "--out", "run", "--steps", 3, *settings("inpaint"))
     assert ended.code == 0
-    assert "not a picture that can be decoded; the next is taken" in ended.err
+    assert re.search(r"png is damaged: .*; the next is taken", ended.err)
     assert (tmp_path / "run/weights.safetensors").is_file()
 
 
