@@ -34,7 +34,8 @@ def saved(image: Image.Image, kind: str = "PNG", **options) -> bytes:
 
 def with_chunk(data: bytes, name: bytes, body: bytes) -> bytes:
     """A PNG with one chunk more, behind its header."""
-    return data[:33] + struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) + data[33:]
+    chunk = struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    return data[:33] + chunk + data[33:]
 
 
 def rewritten(data: bytes, suffix: str, **options) -> Image.Image:
