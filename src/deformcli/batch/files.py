@@ -7,8 +7,8 @@ import time
 import traceback
 from pathlib import Path
 
-from deformcli.errors import DeformError, UsageError, debugging, one_line
-from deformcli.images import Picture, decode_image, encode_image, read_image
+from deformcli.errors import DeformError, MissingExtraError, UsageError, debugging, one_line
+from deformcli.images import Picture, decode_image, encode_image, file_bytes
 from deformcli.images.formats import WRITABLE
 from deformcli.options import BatchOptions
 from deformcli.runtime.storage import write_atomic, writing
@@ -24,6 +24,10 @@ def read(item: Item, job: Job, options: BatchOptions) -> Work | Outcome:
     try:
         work = Work(item, _picture(item.source, options))
         work.found = job.prepare(item.source, work.picture)
+    except MissingExtraError as error:
+        if str(item.source) in (options.inputs or ()) or options.files_from:  # it was asked for by its name
+            return failure(item, error)
+        return outcome(item, "skipped", notes=(f"{error.cause}: {error.remedy}",))
     except Exception as error:
         return failure(item, refusal(error))
     work.seconds = time.perf_counter() - start
@@ -31,9 +35,9 @@ def read(item: Item, job: Job, options: BatchOptions) -> Work | Outcome:
 
 
 def _picture(source: Path, options: BatchOptions) -> Picture:
-    if source == STDIO:
-        return decode_image(sys.stdin.buffer.read(), "stdin", max_pixels=options.max_pixels, frame=options.frame)
-    return read_image(source, max_pixels=options.max_pixels, frame=options.frame)
+    data, name = (sys.stdin.buffer.read(), "stdin") if source == STDIO else (file_bytes(source), str(source))
+    truncated = options.truncated == "keep"
+    return decode_image(data, name, max_pixels=options.max_pixels, frame=options.frame, truncated=truncated)
 
 
 def write(work: Work, result: Done, options: BatchOptions, planned: frozenset[Path]) -> Outcome:

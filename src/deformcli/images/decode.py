@@ -136,8 +136,8 @@ def _check(image: ImageFile.ImageFile, name: str, max_pixels: int) -> None:
     if profiles.is_hdr(_nclx(image)):
         raise UsageError(f"{name} has HDR colours", "save it with those of a standard screen (SDR)")
     if image.mode not in _SHALLOW and not _is_deep(image):
-        cause = f"{name} has {'floating-point' if image.mode[0] == 'F' else '32-bit'} samples"
-        raise UsageError(cause, "save it with 8 or 16 bits a channel")
+        kind = "floating-point samples" if image.mode[0] == "F" else f"samples of the kind {image.mode}"
+        raise UsageError(f"{name} has {kind}", "save it with 8 or 16 bits a channel")
 
 
 def _is_deep(image: ImageFile.ImageFile) -> bool:
@@ -200,7 +200,7 @@ def _cut_off(data: bytes) -> Picture:
     else:  # where it was made up, it depends on how the data go on
         same = (np.asarray(image) == np.asarray(again)).reshape(image.height, -1).all(axis=1)
         missing = image.height - int(np.argmin(same)) if not same.all() else 0
-        note = f"it is cut off: {missing / image.height:.0%} of it is missing, and made up"
+        note = f"it is cut off: {100 * missing / image.height:.0f} % of it is missing, and made up"
     return replace(from_pillow(image), notes=(note,))
 
 

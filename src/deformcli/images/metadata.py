@@ -38,6 +38,8 @@ def exif_and_turn(image: Image.Image, kind: str) -> tuple[bytes | None, Callable
     try:
         exif = image.getexif()
         turn = _UPRIGHT.get(exif.pop(_ORIENTATION, 1), np.asarray)
+        if kind == "JXL" and not image.jpeg:  # type: ignore[attr-defined]  # its own orientation has been applied
+            turn = np.asarray
         for tag in [tag for tag in exif if kind == "TIFF" and tag not in ABOUT]:
             del exif[tag]
         exif.bigtiff = False  # no other format knows that of a BigTIFF
