@@ -94,6 +94,30 @@ def test_reader_that_is_gone(negative):
     assert (ended.returncode, ended.stderr) == (1, b"")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="POSIX descriptors")
+@pytest.mark.parametrize(
+    ("closed", "args", "code", "words"),
+    [
+        (0, ["a.png", "-o", "out.png"], 0, b""),
+        (1, ["a.png", "-o", "out.png"], 0, b""),
+        (2, ["a.png", "a.png", "b.png", "-o", "out/"], 0, b""),
+        (0, ["-", "-o", "out.png"], 2, b"error: stdin is closed\n"),
+        (0, ["--files-from", "-", "-o", "out/"], 2, b"error: stdin is closed\n"),
+        (1, ["a.png", "-o", "-"], 2, b"error: stdout is closed\n"),
+    ],
+)
+def test_closed_streams(negative, closed, args, code, words):
+    for name in ("a.png", "b.png"):
+        Path(name).write_bytes(PNG.getvalue())
+    ended = negative(*args, preexec_fn=lambda: os.close(closed), stdin=subprocess.DEVNULL)
+    assert (ended.returncode, ended.stdout) == (code, b"")
+    assert ended.stderr.startswith(words) and ended.stderr.count(b"\n") == 2 * (code > 0)
+    for path in Path(".").glob("out*"):
+        with Image.open(path if path.is_file() else path / "a.png") as image:
+            assert image.size == (9, 6)
+    assert bool(list(Path(".").glob("out*"))) == (code == 0)
+
+
 def test_list_on_stdin_and_odd_names(negative):
     names = ["füße/日本 語.png", "sp ace/-o.png", "n" * 200 + "/" + "m" * 240 + ".png"]
     if sys.platform == "linux":

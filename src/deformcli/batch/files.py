@@ -14,7 +14,7 @@ from deformcli.options import BatchOptions
 from deformcli.runtime.storage import write_atomic, writing
 
 from .job import Done, Job, Output, Work
-from .plan import STDIO, Item, free
+from .plan import STDIO, Item, free, stdin_bytes
 from .report import Outcome, failure, outcome
 
 
@@ -32,7 +32,7 @@ def read(item: Item, job: Job, options: BatchOptions) -> Work | Outcome:
 
 def _picture(source: Path, options: BatchOptions) -> Picture:
     if source == STDIO:
-        return decode_image(sys.stdin.buffer.read(), "stdin", max_pixels=options.max_pixels, frame=options.frame)
+        return decode_image(stdin_bytes(), "stdin", max_pixels=options.max_pixels, frame=options.frame)
     return read_image(source, max_pixels=options.max_pixels, frame=options.frame)
 
 

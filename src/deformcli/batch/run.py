@@ -67,5 +67,7 @@ def _check_stdout(options: BatchOptions) -> None:
         return
     if options.as_json:
         raise UsageError("stdout cannot have the picture and JSON", "write the picture to a file, or use --report FILE")
+    if sys.stdout is None:
+        raise UsageError("stdout is closed", "write the picture to a file")
     if sys.stdout.isatty() and not options.dry_run:
         raise UsageError("stdout is a terminal, not a place for a picture", "send it into a file: -o - > FILE")
