@@ -26,12 +26,31 @@ _MARKS |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # afte
 
 @dataclass(frozen=True)
 class Item:
-    """One file to make. `skipped`: the target is there already and stays. `number`: its place in the plan, from 0."""
+    """One file to make."""
 
     source: Path
     target: Path
     skipped: bool = False
+    """The target is there already and stays."""
     number: int = 0
+    """Its place in the plan, from 0."""
+    exists: str = "error"
+    """What to do where one of its files is there when it is written: error, skip, overwrite, rename."""
+    stem: str = ""
+    """That of the target before `exists` renamed it."""
+
+    @property
+    def named(self) -> Path:
+        """What further files are called after: the target, or the source of what goes to stdout."""
+        if self.target != STDIO:
+            return self.target
+        return Path("stdin" if self.source == STDIO else self.source.name)
+
+    def numbered(self, path: Path, number: int) -> Path:
+        """Another name for one of the item's files: one called after the target is numbered as that would be."""
+        end = path.stem.removeprefix(self.target.stem)
+        called_after = path.stem.startswith(self.target.stem) and end[:1] in ("", "-")
+        return path.with_stem(f"{self.stem}-{number}{end}" if called_after else f"{path.stem}-{number}")
 
 
 def plan(options: BatchOptions) -> list[Item]:
@@ -56,7 +75,7 @@ def plan(options: BatchOptions) -> list[Item]:
     if output == STDIO:
         if not single:
             raise UsageError("several pictures do not fit into stdout", "choose a folder with -o")
-        return [Item(inputs[0][0], output)]
+        return [Item(inputs[0][0], output, exists=options.exists or "error")]
     if output.is_dir() or options.output.endswith(("/", os.sep)) or not single:
         pairs = [(source, output / _target_name(name, options)) for source, name in _sources(inputs, options)]
         _check_folder(output)
@@ -236,7 +255,8 @@ def _shard(items: list[Item], shard: str | None) -> list[Item]:
 
 
 def _apply_exists(items: list[Item], exists: str) -> list[Item]:
-    there = {item.target for item in items if os.path.exists(item.target)}  # no error where a name is too long
+    items = [replace(item, exists=exists, stem=item.target.stem) for item in items]
+    there = {item.target for item in items if os.path.lexists(item.target)}  # no error where a name is too long
     if folders := [target for target in there if target.is_dir()]:
         raise UsageError(f"{folders[0]} is a folder, a file of that name was to be written", "choose another output")
     if there and exists == "error":
@@ -258,7 +278,7 @@ def real(path: str | Path) -> Path:
 def free(target: Path, taken: set[Path]) -> Path:
     """The first of name-1, name-2, ... that neither exists nor is in `taken`, which gets it."""
     names = (target.with_stem(f"{target.stem}-{number}") for number in count(1))
-    chosen = next(name for name in names if not name.exists() and name not in taken)
+    chosen = next(name for name in names if not os.path.lexists(name) and name not in taken)
     taken.add(chosen)
     return chosen
 
