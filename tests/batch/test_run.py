@@ -7,15 +7,17 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from deformcli.batch import Done, FunctionJob, Output, Skipped, pipeline
+from deformcli.batch import Done, FunctionJob, Output, Skipped, pipeline, plan
 from deformcli.batch import files as batch_files
 from deformcli.errors import DeformError, NothingToDoError, PartialError, UsageError
+from deformcli.options import BatchOptions
 
 NAMES = ["a.png", "b.png", "c.png"]
 
@@ -256,6 +258,22 @@ def test_older_files_beside_fewer_are_told(folder, batch, negative, capsys):
     told = ["out/a-3.png is of an earlier run", "out/a-4.png is of an earlier run"]
     assert capsys.readouterr().err.splitlines() == [f"note: in/a.png: {note}" for note in told]
     assert [item["notes"] for item in records()[0]] == [told, [], []]
+
+
+@pytest.mark.parametrize("exists", ["skip", "error", "rename"])
+def test_what_is_made_again_by_another_worker_is_done(folder, negative, exists):
+    folder("a.png")
+    options = BatchOptions(inputs=["in/a.png"], output="out/", exists=exists)
+    items = [replace(item, repeatable=True) for item in plan(options)]
+
+    def statuses() -> list[str]:
+        return [one.status for one in pipeline.work_through(items, negative({"a.png": two}), options, frozenset())]
+
+    assert [statuses(), statuses()] == [["done"], ["done"]]
+    assert files() == ["a-2.png", "a.png"]
+    Path("out/a-2.png").write_text("another's")
+    assert statuses() == [{"skip": "skipped", "error": "failed", "rename": "done"}[exists]]
+    assert Path("out/a-2.png").read_text() == "another's"
 
 
 class Hungry(Exception):

@@ -87,18 +87,20 @@ def _put(files: dict[Path, bytes], item: Item, planned: frozenset[Path]) -> list
 
 
 def _placed(files: dict[Path, bytes], item: Item, planned: frozenset[Path]) -> list[Path]:
-    refused = UsageError("", "")
     for places in _names([*files], item):
         if taken := next((path for path in places if path != item.target and real(path) in planned), None):
-            cause = f"{taken} is an input, or what another picture becomes"
-            refused = UsageError(cause, "choose another --suffix or folder")
-        elif there := _write_all(dict(zip(places, files.values(), strict=True)), new=item.exists != "overwrite"):
-            if item.exists == "skip" and not there.is_dir():
-                raise _ThereAlready(f"{there} is there already")
-            refused = UsageError(f"{there} exists already", "choose another output, or --exists overwrite")
-        else:
+            cause, remedy = f"{taken} is an input, or what another picture becomes", "choose another --suffix or folder"
+            continue
+        named = dict(zip(places, files.values(), strict=True))
+        if item.repeatable and all(path.is_file() and path.read_bytes() == data for path, data in named.items()):
             return places
-    raise refused
+        there = _write_all(named, new=item.exists != "overwrite")
+        if there is None:
+            return places
+        if item.exists == "skip" and not there.is_dir():
+            raise _ThereAlready(f"{there} is there already")
+        cause, remedy = f"{there} exists already", "choose another output, or --exists overwrite"
+    raise UsageError(cause, remedy)
 
 
 def _names(paths: list[Path], item: Item) -> Iterator[list[Path]]:

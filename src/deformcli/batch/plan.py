@@ -38,6 +38,8 @@ class Item:
     """What to do where one of its files is there when it is written: error, skip, overwrite, rename."""
     stem: str = ""
     """That of the target before `exists` renamed it."""
+    repeatable: bool = False
+    """It may have been made before: files with the very bytes it would write are its own."""
 
     @property
     def named(self) -> Path:
