@@ -70,11 +70,16 @@ class Frontalize(Job):
         """What --on-no-face makes of the picture."""
         match self.faces.on_no_face:
             case "copy":
-                return Done.with_picture(work.picture)
+                return Done([Output(work.picture)], numbered=self._is_numbered)
             case "skip":
                 return Skipped(error.cause)
             case _:
                 return Refused(error)
+
+    @property
+    def _is_numbered(self) -> bool:
+        """Whether each face gets a file of its own."""
+        return self.faces.face == "all" and not self.view.paste
 
     def _outputs(self, work: Work, found: Sequence[Square | None], made: Sequence[Frontalized]) -> Done:
         """The picture with the faces in it, or one file for each, the first of them the target; and the warps."""
@@ -92,10 +97,10 @@ class Frontalize(Job):
             paths = [None, *map(work.beside, tags[1:])]
             outputs = [Output(work.picture.resized_to(view), path) for view, path in zip(views, paths, strict=True)]
         if self.view.show_warp is not None:
-            base = self.view.show_warp / _below(work.item.target, self.output)
+            base = self.view.show_warp / _below(work.item.named, self.output)
             for tag, one in zip(tags, made, strict=True):
                 outputs += show_warp(one, base.with_name(base.name + tag))
-        return Done(outputs)
+        return Done(outputs, numbered=self._is_numbered)
 
 
 def _below(target: Path, output: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import cache
 from typing import Literal, TypeVar
 
@@ -36,7 +37,8 @@ def inpaint(
 
     Args:
         image: a Pillow image, or an array (H, W, 3), (H, W, 4) or (H, W) of uint8 or uint16; so is what is returned.
-        mask: of the image's size, an image or an array (H, W) of uint8 or bool: white = fill, grey = blend.
+        mask: of the image's size, an image or an array (H, W) of uint8 or bool: white = fill, grey = blend. Colours,
+            and the 1 of a mask of 0 and 1, count as white, with a warning.
         invert_mask, mask_dilate, mask_fit, tile, weights, device, offline: as the command's options. The network is
             loaded at the first call, and kept.
 
@@ -47,6 +49,9 @@ def inpaint(
     """
     options = MaskOptions(mask="", invert_mask=invert_mask, mask_dilate=mask_dilate, mask_fit=mask_fit)
     picture = from_image(image)
-    shares = finished(fitted(from_image(mask), "the mask", picture, options), "the mask", options)
+    shares, notes = fitted(from_image(mask), "the mask", picture, options)
+    for note in notes:
+        warnings.warn(f"the mask: {note}", stacklevel=2)
+    shares = finished(shares, "the mask", options)
     network = _inpainter(NetworkOptions(weights=weights, device=device, offline=offline))
     return to_image(network.fill(picture, shares, tile=tile), image)

@@ -30,14 +30,19 @@ def check(options: MaskOptions) -> None:
         raise UsageError(f"no such mask: {options.mask}", remedy)
 
 
-def fill_weights(picture: Picture, source: Path, options: MaskOptions, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """How much of each pixel of the picture is to be replaced: (H, W) uint8, 0 = none of it, 255 = all.
+def fill_weights(
+    picture: Picture, source: Path, options: MaskOptions, *, max_pixels: int = MAX_PIXELS
+) -> tuple[np.ndarray, list[str]]:
+    """How much of each pixel of the picture is to be replaced, and what should be told of the mask.
+
+    Weights are (H, W) uint8, 0 = nothing of the pixel, 255 = all.
 
     Raises:
         UsageError: no mask or no single one, unreadable, of another size, or nothing is left to fill from.
         NothingToDoError: nothing is to be filled.
     """
-    return finished(*_weights(picture, source, options, max_pixels), options)
+    weights, name, notes = _weights(picture, source, options, max_pixels)
+    return finished(weights, name, options), [f"{name}: {note}" for note in notes]
 
 
 def finished(weights: np.ndarray, name: str, options: MaskOptions) -> np.ndarray:
@@ -62,19 +67,23 @@ def blend(filled: np.ndarray, pixels: np.ndarray, weights: np.ndarray) -> None:
     filled[soft] = (filled[soft] * share + pixels[soft] * (1 - share)).round()
 
 
-def _weights(picture: Picture, source: Path, options: MaskOptions, max_pixels: int) -> tuple[np.ndarray, str]:
-    """The mask as it is given, writable, and what errors call it."""
+def _weights(
+    picture: Picture, source: Path, options: MaskOptions, max_pixels: int
+) -> tuple[np.ndarray, str, tuple[str, ...]]:
+    """The mask as it is given, writable, what errors call it, and notes."""
     kind, _, value = options.mask.partition(":")
     if options.mask == "alpha":
         if picture.alpha is None:
             raise UsageError(f"{source} has no transparency", "give a mask file")
-        return 255 - to_depth(picture.alpha, np.uint8), f"the transparency of {source}"
+        return 255 - to_depth(picture.alpha, np.uint8), f"the transparency of {source}", ()
     if kind == "color":
-        return _painted(picture, _color(value)), f"the colour {value} in {source}"
+        return _painted(picture, _color(value)), f"the colour {value} in {source}", ()
     if kind == "box":
-        return _filled_box(picture.size, _box(value)), f"the box {value} in {source}"
+        return _filled_box(picture.size, _box(value)), f"the box {value} in {source}", ()
     path = mask_of(source, Path(options.mask), options.mask_suffix)
-    return fitted(read_image(path, max_pixels=max_pixels), f"the mask {path}", picture, options), f"the mask {path}"
+    name = f"the mask {path}"
+    weights, notes = fitted(read_image(path, max_pixels=max_pixels), name, picture, options)
+    return weights, name, notes
 
 
 def mask_of(source: Path, masks: Path, suffix: str = "") -> Path:
@@ -99,17 +108,17 @@ def mask_of(source: Path, masks: Path, suffix: str = "") -> Path:
     raise UsageError(f"no mask called {stem} in {masks}", "name one mask like each picture, or see --mask-suffix")
 
 
-def fitted(mask: Picture, name: str, picture: Picture, options: MaskOptions) -> np.ndarray:
-    """How white a mask is, at the size of the picture: (H, W) uint8. Raises UsageError if it is of another."""
-    weights, size = mask_weights(mask), picture.size
+def fitted(mask: Picture, name: str, picture: Picture, options: MaskOptions) -> tuple[np.ndarray, tuple[str, ...]]:
+    """How white a mask is, (H, W) uint8 of the picture's size, and notes. Raises UsageError if it is of another."""
+    (weights, notes), size = mask_weights(mask), picture.size
     if mask.size == size:
-        return weights
+        return weights, notes
     if options.mask_fit != "resize":
         have, want = (f"{width} x {height}" for width, height in (mask.size, size))
         remedy = "give a mask of the picture's size, or --mask-fit resize"
         raise UsageError(f"{name} is {have}, the picture is {want}", remedy)
     smaller = mask.size[0] > size[0] and mask.size[1] > size[1]
-    return cv2.resize(weights, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+    return cv2.resize(weights, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR), notes
 
 
 def _color(value: str) -> np.ndarray:

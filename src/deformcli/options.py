@@ -105,6 +105,7 @@ class BatchOptions:
         _files(help="What to do where the output is there already (one file: error, several: skip)."),
     ] = None
     frame: Annotated[int | None, _files(min=1, help="Which page or frame of files that have several.")] = None
+    truncated: Annotated[Literal["refuse", "keep"], _files(help="What to do with JPEGs that are cut off.")] = "refuse"
     max_pixels: Annotated[int, _files(min=1, help="Refuse larger pictures.")] = MAX_PIXELS
 
     jobs: Annotated[int | None, _work(min=1, help="Threads that read and write.")] = None

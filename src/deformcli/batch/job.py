@@ -57,6 +57,10 @@ class Done:
     """
 
     outputs: Sequence[Output]
+    notes: Sequence[str] = ()
+    """What the user should know of it, a line each."""
+    numbered: bool = False
+    """Whether there might have been more or fewer, named by `beside("-2")` and so on: older ones are told."""
 
     @classmethod
     def with_picture(cls, picture: Picture) -> Done:

@@ -11,7 +11,7 @@ from deformcli.options import BatchOptions
 from deformcli.runtime.stop import asked_to_stop
 
 from .job import Job
-from .plan import Item, plan
+from .plan import Item, plan, real
 from .report import Outcome, Report, outcome, reporting
 
 STOPPING = "interrupted: ending what is in hand; once more ends at once"
@@ -34,7 +34,7 @@ def run(options: BatchOptions, job: Job) -> Report:
         if todo and (job.preview if options.dry_run else options.executor == "local"):
             job.load()
         with asked_to_stop(STOPPING) as interrupted:
-            planned = frozenset(item.target for item in items)
+            planned = frozenset(real(item.target) for item in items)
             for new in _outcomes(todo, job, options, planned, lambda: interrupted.is_set() or report.to_stop):
                 report.add(new)
         if interrupted.is_set():
@@ -67,5 +67,7 @@ def _check_stdout(options: BatchOptions) -> None:
         return
     if options.as_json:
         raise UsageError("stdout cannot have the picture and JSON", "write the picture to a file, or use --report FILE")
+    if sys.stdout is None:
+        raise UsageError("stdout is closed", "write the picture to a file")
     if sys.stdout.isatty() and not options.dry_run:
         raise UsageError("stdout is a terminal, not a place for a picture", "send it into a file: -o - > FILE")

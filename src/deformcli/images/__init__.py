@@ -8,7 +8,7 @@ from deformcli._lazy import attach
 
 __getattr__, __all__ = attach(
     __name__,
-    decode=("decode_image", "pillow_limits", "read_image"),
+    decode=("decode_image", "file_bytes", "pillow_limits", "read_image"),
     encode=("encode_image", "write_image"),
     formats=("MAX_PIXELS", "READABLE"),
     interop=("from_image", "to_image"),

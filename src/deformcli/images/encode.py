@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 from deformcli.errors import UsageError, one_line
 from deformcli.runtime.storage import write_atomic, writing
 
-from . import deep
+from . import deep, metadata, profiles
 from .formats import picture_format
 from .picture import Picture, to_depth
 
@@ -24,15 +25,15 @@ def write_image(
     """Write a picture (or (H, W, 3) uint8 or uint16 pixels), its format by the suffix; there is a whole file or none.
 
     Args:
-        picture: what to write; alpha, grey, 16 bits, ICC profile, EXIF and dots per inch go along where the format has
-            them.
+        picture: what to write; alpha, grey, 16 bits, profile, EXIF, XMP, IPTC, texts and dots per inch go along where
+            the format has them.
         path: where to; the folder is made.
-        quality: 1 to 100, of JPEG (None: 95, colours not subsampled), AVIF (None: 90, the same) and WebP (None:
-            lossless).
-        metadata: False leaves EXIF out. The ICC profile stays: without it the colours would be others.
+        quality: 1 to 100, of JPEG (None: 95), AVIF (None: 90) and WebP (None: lossless); from 90 on colours are not
+            subsampled in JPEG and AVIF.
+        metadata: False leaves out EXIF, XMP, IPTC and texts. The profile stays: without it the colours would be others.
 
     Raises:
-        UsageError: a suffix that cannot be written, or transparency into a format without it.
+        UsageError: a suffix that cannot be written, or transparency or HDR colours into a format without them.
         DeformError: the file cannot be written.
     """
     path = Path(path)
@@ -46,22 +47,19 @@ def encode_image(picture: Picture, suffix: str, *, quality: int | None = None, m
     """The bytes of the file that `write_image` writes.
 
     Raises:
-        UsageError: a suffix that cannot be written, or transparency into a format without it.
+        UsageError: a suffix that cannot be written, or transparency or HDR colours into a format without them.
     """
     kind = picture_format(suffix)
     if kind in _NO_ALPHA and picture.alpha is not None and (picture.alpha < np.iinfo(picture.alpha.dtype).max).any():
         raise UsageError(f"{kind} has no transparency, the picture has", "write it as .png or .webp")
-    exif = picture.exif if metadata else None
+    if kind != "PNG" and picture.cicp:
+        raise UsageError(f"{kind} does not hold the picture's HDR colours (PQ or HLG)", "write it as .png")
+    picture = _for_format(picture if metadata else picture.stripped(), kind)
     if picture.rgb.dtype == np.uint16 and kind in deep.ENCODERS:
-        return deep.ENCODERS[kind](to_channels(picture), picture.icc, exif, picture.dpi)
-    if kind == "JPEG" and exif and len(exif) > 65_000:  # of a PNG, say; a JPEG has no room for more
-        exif = None
-    options = _saving_options(kind, quality)
-    about = {"icc_profile": picture.icc, "exif": exif, "dpi": picture.dpi}
-    options |= {key: value for key, value in about.items() if value}
+        return deep.ENCODERS[kind](to_channels(picture), picture)
     out = io.BytesIO()
     try:
-        to_pillow(picture, alpha=kind not in _NO_ALPHA).save(out, kind, **options)
+        to_pillow(picture, alpha=kind not in _NO_ALPHA).save(out, kind, **_saving_options(picture, kind, quality))
     except KeyError as error:
         raise UsageError(f"this Pillow cannot write {kind}", "write it as .png") from error
     except (OSError, ValueError) as error:
@@ -70,18 +68,47 @@ def encode_image(picture: Picture, suffix: str, *, quality: int | None = None, m
     return out.getvalue()
 
 
-def _saving_options(kind: str, quality: int | None) -> dict[str, object]:
+def _for_format(picture: Picture, kind: str) -> Picture:
+    """The picture in the colours that its profile will describe in a file of that kind."""
+    icc = picture.icc
+    if kind == "BMP" and icc:  # holds none
+        return _in_srgb(picture)
+    deep_alpha = picture.alpha is not None and picture.rgb.dtype == np.uint16  # as grey few programs read it in a TIFF
+    coloured = kind in ("WEBP", "AVIF") or (kind == "TIFF" and deep_alpha) or (icc and not profiles.is_grey(icc))
+    if not (picture.grey and coloured):
+        return picture
+    made = profiles.for_rgb(icc) if profiles.is_grey(icc) else icc
+    return _in_srgb(picture) if icc and not made else replace(picture, grey=False, icc=made)
+
+
+def _in_srgb(picture: Picture) -> Picture:
+    made = profiles.to_srgb(to_pillow(picture, alpha=False), picture.icc)
+    rgb = picture.rgb if made is None else to_depth(np.array(made), picture.rgb.dtype)
+    return replace(picture, rgb=rgb, grey=False, icc=None)
+
+
+def _saving_options(picture: Picture, kind: str, quality: int | None) -> dict[str, object]:
+    said = {"icc_profile": picture.icc, "exif": picture.exif, "dpi": picture.dpi, "xmp": picture.xmp}
     match kind:
         case "JPEG":
-            return {"quality": quality or 95, "subsampling": "4:4:4" if quality is None else "4:2:0"}
+            options = _lossy(quality or 95) | metadata.jpeg_options(picture)
+            said |= {"exif": None, "xmp": None}
         case "AVIF":
-            return {"quality": quality or 90, "subsampling": "4:4:4" if quality is None else "4:2:0"}
+            options = _lossy(quality or 90)
         case "WEBP":
-            return {"quality": quality} if quality else {"lossless": True, "exact": True}
+            options = {"quality": quality} if quality else {"lossless": True, "exact": True}
         case "TIFF":
-            return {"compression": "tiff_adobe_deflate"}
+            options = {"compression": "tiff_adobe_deflate", "exif": metadata.tiff_tags(picture)}
+            said |= {"exif": None, "xmp": None}
+        case "PNG":
+            options = {"pnginfo": metadata.png_info(picture)}
         case _:
-            return {}
+            options = {}
+    return options | {key: value for key, value in said.items() if value}
+
+
+def _lossy(quality: int) -> dict[str, object]:
+    return {"quality": quality, "subsampling": "4:4:4" if quality >= 90 else "4:2:0"}
 
 
 def to_channels(picture: Picture) -> np.ndarray:

@@ -17,7 +17,7 @@ WRITABLE = {
 """Suffix -> format of pictures that can be written."""
 
 
-READABLE = (*WRITABLE, ".gif", ".ppm", ".pgm", ".pbm")
+READABLE = (*WRITABLE, ".gif", ".ppm", ".pgm", ".pbm", ".heic", ".heif", ".hif", ".jxl")
 """Suffixes of the pictures that a folder is searched for."""
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -275,6 +277,31 @@ def test_all_faces_to_their_own_files(run_frontalize, group, tmp_path):
     assert (pixels("second.png") == pixels("out/group-2.png")).all()
     assert run_frontalize(group, "-o", "first.png").code == 0
     assert (pixels("first.png") == pixels("out/group.png")).all()
+
+
+def test_all_faces_beside_an_older_result(run_frontalize, group, save, photo, tmp_path):
+    """The files of a photo are of one run, and what is left of another is told."""
+    assert run_frontalize(group, "-o", "out/", "--face", "all", "--show-warp", "warp").code == 0
+    before = {path: path.read_bytes() for folder in ("out", "warp") for path in (tmp_path / folder).iterdir()}
+    (tmp_path / "out" / "group.png").unlink()
+    save("other/group.png", photo)
+    ended = run_frontalize("other/group.png", "-o", "out/", "--face", "all", "--show-warp", "warp")
+    assert ended.code == 2 and "group-warped.png exists already" in ended.err
+    assert {path.read_bytes() == before[path] for path in before if path.exists()} == {True}
+    ended = run_frontalize("other/group.png", "-o", "out/", "--face", "all", "--exists", "overwrite")
+    assert ended == (0, "", "note: other/group.png: out/group-2.png is of an earlier run\n")
+    assert run_frontalize(group, "-o", "out/", "--face", "all", "--exists", "rename").code == 0
+    names = {"group.png", "group-2.png", "group-1.png", "group-1-2.png"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names
+
+
+def test_warps_beside_stdout_are_called_after_the_picture(environment, save, smooth_picture, tiny_weights, tmp_path):
+    save("a.png", smooth_picture(128, 128))
+    args = ("a.png", "-o", "-", "--aligned", "--show-warp", "warp", "--weights", tiny_weights("frontalize"))
+    command = [sys.executable, "-m", "deformcli", "frontalize", *args]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
+    assert ended.stdout.startswith(b"\x89PNG") and ended.stderr == b""
+    assert {path.name for path in tmp_path.glob("warp/*")} == {"a-warped.png", "a-holes.png", "a-flow.png"}
 
 
 def test_paste_changes_the_face_alone(run_frontalize, group):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ def weights(save):
         picture = picture if isinstance(picture, Picture) else Picture(picture)
         options = MaskOptions(mask=str(mask), **more)
         check(options)
-        return fill_weights(picture, Path("in/a.png"), options)
+        return fill_weights(picture, Path("in/a.png"), options)[0]
 
     return make
 
@@ -146,9 +147,9 @@ def test_from_the_command_line(command, save, smooth_picture, tiny_weights):
     painted = np.where(square()[..., None] > 0, np.array(PINK, np.uint8), picture)
     save("in/a.png", painted), save("in/a_hole.png", square()), save("erased.png", np.dstack([painted, 255 - square()]))
 
-    def filled(source: str, *args: object) -> np.ndarray:
+    def filled(source: str, *args: object, noted: str = "") -> np.ndarray:
         ended = command("inpaint", source, "-o", "out.png", "--exists", "overwrite", *args, "--weights", weights)
-        assert ended == (0, "", "")
+        assert ended[:2] == (0, "") and (noted in ended[2] if noted else ended[2] == "")
         with Image.open("out.png") as image:
             return np.asarray(image)
 
@@ -159,5 +160,19 @@ def test_from_the_command_line(command, save, smooth_picture, tiny_weights):
     assert (filled("in/a.png", "--mask", "box:30,10,20,10") == by_color).all()
     assert (filled("in/a.png", "--mask", "in", "--mask-suffix", "_hole") == by_color).all()
     assert (filled("erased.png", "--mask", "alpha") == by_color).all()
-    soft = filled("in/a.png", "--mask", save("soft.png", square(128)))[15, 40].astype(int)
+    soft = filled("in/a.png", "--mask", save("soft.png", square(128)), noted="is 128 of 255")[15, 40].astype(int)
     assert np.abs(soft - (by_color[15, 40].astype(int) + PINK) / 2).max() < 2
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [((200, 0, 0), "coloured"), ((1, 1, 1), "0 and 1"), ((60, 60, 60), "value is 60 of 255")]
+)
+def test_what_is_made_of_an_odd_mask_is_told(deform, save, smooth_picture, tmp_path, tiny_weights, value, words):
+    picture = smooth_picture(40, 60)
+    save("cwd/a.png", picture), save("cwd/b.png", picture)
+    save("cwd/m.png", np.where(square()[..., None] > 0, np.array(value, np.uint8), np.uint8(0)))
+    args = ("a.png", "b.png", "--mask", "m.png", "-o", "out/", "--json", "--weights", tiny_weights("inpaint"))
+    ended = deform("inpaint", *args, DEFORM_LOAD_PLUGINS="inpaint")
+    assert ended.returncode == 0 and "note: a.png: the mask m.png: it" in ended.stderr and words in ended.stderr
+    notes = [item["notes"] for item in json.loads(ended.stdout)]
+    assert len(notes) == 2 and all(words in note for (note,) in notes)
