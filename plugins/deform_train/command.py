@@ -14,6 +14,8 @@ from deformcli.errors import UsageError
 from .options import ProcessOptions, RunOptions, StartOptions, TrainingOptions
 
 if TYPE_CHECKING:
+    from torch.utils.data import Dataset
+
     from deformcli.recipes import Recipe
     from deformcli.training import Processes, Trainer
 
@@ -109,8 +111,23 @@ def _trainer(recipe: Recipe, data: list[str], out: Path, processes: Processes, t
     count = training.steps * training.batch_size
     sizes = {training.start_size or training.size, training.size}
     opened = {size: open_items(recipe, config, data, "train", size=size, length=count) for size in sizes}
-    held_out = open_items(recipe, config, data, "test") if training.eval_every else None
-    return Trainer(recipe, opened.__getitem__, out, processes, held_out)
+    return Trainer(recipe, opened.__getitem__, out, processes, _validation(recipe, data))
+
+
+def _validation(recipe: Recipe, data: list[str]) -> Dataset | None:
+    """The items that choose the best weights, of people who are neither trained on nor tested; None if nobody asks."""
+    from deformcli.recipes import open_items
+
+    if not recipe.config.training.eval_every:
+        return None
+    without = "or train without choosing the best weights: --eval-every 0"
+    try:
+        items = open_items(recipe, recipe.config, data, "validation")
+    except UsageError as error:
+        raise UsageError(error.cause, f"{error.remedy}; {without}") from error
+    if not len(items):  # type: ignore[arg-type]
+        raise UsageError("the data have no item for the validation split", f"add data that have some, {without}")
+    return items
 
 
 def _tried(trainer: Trainer) -> str:

@@ -112,7 +112,7 @@ def test_a_run_becomes_weights(run):
     entry = find_entry("my-run")
     assert (entry.task, entry.licence, entry.trained_on) == ("inpaint", "Apache-2.0", 'folder:my "photos"')
     assert entry.config == {"widths": [1, 2], "sampler": "forward", "smooth": True, "trust": 0.5}
-    assert entry.metrics["summary"] == "MSE 0.25000 on held-out items at step 5"
+    assert entry.metrics["summary"] == "MSE 0.25000 on the validation split at step 5"
     path = resolve_weights("my-run", task="inpaint")
     assert path.read_bytes() == (run / "weights-best.safetensors").read_bytes()
     with pytest.raises(UsageError, match="my-run exist already"):

@@ -47,7 +47,7 @@ def parse_spec(text: str) -> Spec:
 
 
 def open_source(text: str, split: str) -> Source:
-    """The pictures or pairs of a split ("train", "test") that a spec names.
+    """The pictures or pairs of a split ("train", "validation", "test") that a spec names.
 
     Raises:
         UsageError: no such kind, root or option, or nothing is there.

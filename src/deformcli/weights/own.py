@@ -103,4 +103,4 @@ def _metrics(best: Mapping[str, Any] | None) -> dict[str, Any]:
     """The best of what a run measured, as far as its log tells."""
     if best is None:
         return {}
-    return {"summary": f"MSE {best['held_out_mse']:.5f} on held-out items at step {best['step']}"}
+    return {"summary": f"MSE {best['held_out_mse']:.5f} on the validation split at step {best['step']}"}

@@ -16,7 +16,7 @@ from deform_frontalize.predictor import FrontalizePredictor
 from deform_frontalize.recipe import FrontalizeRecipe
 from deform_inpaint.predictor import InpaintPredictor
 from deform_inpaint.recipe import InpaintRecipe
-from deformcli.data.splits import is_held_out
+from deformcli.data.splits import is_held_out, split_of
 from deformcli.evaluation import gap
 from deformcli.models.embedders import CompactVGG19Features, MobileFaceNet
 from deformcli.recipes import open_items
@@ -75,6 +75,38 @@ def test_masks_may_be_chosen(report, photos, save, tiny_weights):
     args = ("inpaint", "--data", photos, "--weights", tiny_weights("inpaint"), "--size", 32)
     found = report(*args, "--masks", "strokes:thick,folder:masks")
     assert {row["group"] for row in found["rows"]} == {"thick", "masks", "all"}
+
+
+def test_the_split_that_chose_the_weights_may_be_measured_too(report, photos, save, smooth_picture, tiny_weights):
+    """It is another one than the test split: more pictures of it change nothing there."""
+    args = ("inpaint", "--data", photos, "--weights", tiny_weights("inpaint"), "--size", 32, "--baseline", "copy")
+    before = report(*args)
+    for number in range(40):
+        if split_of(f"{number}.png") != "test":
+            save(f"photos/{number}.png", smooth_picture(48, 40, number))
+    assert report(*args) == before and before["about"]["split"] == "test"
+    found = report(*args, "--split", "validation")
+    count = sum(split_of(f"{number}.png") == "validation" for number in range(40))
+    assert (found["about"]["split"], found["about"]["people"]) == ("validation", count)
+
+
+def test_unreadable_pictures_are_left_out_counted_and_named(command, photos, tmp_path, tiny_weights):
+    """No other picture stands in for them, and the others' numbers are as without them."""
+    args = ("inpaint", "--data", photos, "--weights", tiny_weights("inpaint"), "--size", 32, "--baseline", "copy")
+    name = max(path.name for path in (tmp_path / "photos").iterdir() if is_held_out(path))
+    (tmp_path / "photos" / name).write_bytes(b"damaged")
+    ended = command("evaluate", *args, "--json")
+    assert ended.code == 3
+    assert "error: 2 items cannot be read" in ended.err and ended.err.count(f"photos/{name}: not a picture") == 1
+    found = json.loads(ended.out)
+    assert (found["about"]["items"], found["about"]["people"]) == (2, 1)
+    ((cause, count),) = found["about"].pop("left out").items()
+    assert f"photos/{name}" in cause and count == 2
+    assert found["notes"] == ["2 items cannot be read, and are left out"]
+    (tmp_path / "photos" / name).unlink()
+    alone = json.loads(command("evaluate", *args, "--json").out)
+    assert means(found) == means(alone)
+    assert found["about"] == alone["about"]
 
 
 def test_gaps_that_show(report, photos, tiny_weights, monkeypatch):

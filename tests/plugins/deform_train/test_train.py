@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from deform_train.options import TrainingOptions
+from deformcli.data.splits import split_of
 from deformcli.recipes import TrainingConfig
 
 SMALL = {
@@ -27,7 +28,7 @@ def settings(task: str) -> list[str]:
 
 @pytest.fixture
 def photos(save, smooth_picture):
-    """A folder with pictures of both splits."""
+    """A folder with pictures of all splits."""
     for number in range(30):
         save(f"photos/{number}.png", smooth_picture(48, 40, number))
     return "folder:photos"
@@ -122,13 +123,34 @@ def test_train_and_frontalize(command, shared, photo, save):
     assert command("frontalize", *args).code == 0
 
 
+def test_the_test_split_has_no_part_in_training(command, refused, photos, tmp_path):
+    """Neither its pictures nor the choice of the best weights need it; without a validation split none are chosen."""
+    for path in (tmp_path / "photos").iterdir():
+        if split_of(path) == "test":
+            path.unlink()
+    train = ("train", "inpaint", "--data", photos, *settings("inpaint"), "--steps", 1)
+    assert command(*train, "--out", "run").code == 0
+    assert (tmp_path / "run/weights-best.safetensors").is_file()
+    for path in (tmp_path / "photos").iterdir():
+        if split_of(path) == "validation":
+            path.unlink()
+    said = refused(2, *train, "--out", "other")
+    assert "no picture for the validation split" in said and "--eval-every 0" in said
+    assert command(*train, "--out", "other", "--eval-every", 0).code == 0
+
+
 def test_damaged_pictures_do_not_end_a_run(command, photos, tmp_path):
     damaged = sorted((tmp_path / "photos").iterdir())[::2]
     for path in damaged:
         path.write_bytes(path.read_bytes()[:80])
-    ended = command("train", "inpaint", "--data", photos, "--out", "run", "--steps", 3, *settings("inpaint"))
+    often = ("--eval-every", 1)
+    ended = command("train", "inpaint", "--data", photos, "--out", "run", "--steps", 3, *often, *settings("inpaint"))
     assert ended.code == 0
     assert "not a picture that can be decoded; the next is taken" in ended.err
+    validating = [path for path in damaged if split_of(path) == "validation"]
+    assert validating
+    for path in validating:
+        assert ended.err.count(f"{path.name}: not a picture that can be decoded; it is left out") == 1
     assert (tmp_path / "run/weights.safetensors").is_file()
 
 
