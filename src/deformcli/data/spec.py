@@ -53,7 +53,7 @@ def open_source(text: str, split: str) -> Source:
         UsageError: no such kind, root or option, or nothing is there.
     """
     kind, root, options = parse_spec(text)
-    opener = registry.choose("data set", kind, {**registry.datasets(), **KINDS})
+    opener = registry.choose("data set", kind, {**registry.datasets(own=KINDS), **KINDS})
     share = _share(text, options.pop("share", None))
     known = [name for name, at in inspect.signature(opener).parameters.items() if at.kind is at.KEYWORD_ONLY]
     for option in options:

@@ -128,7 +128,8 @@ def select_metrics(
 def _checked(names: Collection[str], holes: bool, fills: bool) -> list[str]:
     """The names, each once; those that need no network where there are none."""
     wanted = list(dict.fromkeys(names)) or [*metrics.METRICS, *(HOLES if holes else ())]
-    known = {*metrics.METRICS, *HOLES, *SHARPNESS, *GAPS, *OF_NETWORKS, *registry.metrics()}
+    own = {*metrics.METRICS, *HOLES, *SHARPNESS, *GAPS, *OF_NETWORKS}
+    known = {*own, *registry.metrics(own)}
     if unknown := sorted(set(wanted) - known):
         raise UsageError(f"no metric is called {unknown[0]!r}", f"known: {', '.join(sorted(known))}")
     for of_holes, there in (({**HOLES, **SHARPNESS}, holes), (GAPS, fills)):
