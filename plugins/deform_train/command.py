@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,8 +148,17 @@ def _summary(trainer: Trainer, data: list[str], command: str | None) -> str:
         lines.append(f"best at step {trainer.best['step']}, mean squared error {trainer.best['mse']:.5f}")
     if trainer.step < trainer.config.steps:
         lines.append("go on with the same command and --resume auto")
-    sources = " ".join(f"--data {spec}" for spec in data)
-    lines.append(f"measure it: deform evaluate {trainer.recipe.predictor.task} {sources} --weights {weights}")
+    lines.append(f"measure it: {shlex.join(['deform', *_measured(trainer.recipe, data), '--weights', str(weights)])}")
     if command:
-        lines.append(f"use it: deform {command} IN -o OUT --weights {weights}")
+        lines.append(f"use it: {shlex.join(['deform', command, 'IN', '-o', 'OUT', '--weights', str(weights)])}")
     return "\n".join(lines)
+
+
+def _measured(recipe: Recipe, data: list[str]) -> list[str]:
+    """The command that measures at the size and under the masks of training, without the weights."""
+    command = ["evaluate", recipe.predictor.task, *(part for spec in data for part in ("--data", spec))]
+    command += ["--size", str(recipe.config.training.size)]
+    masks = getattr(recipe.config, "masks", ())
+    return (
+        command if masks == getattr(recipe.predictor.defaults, "masks", ()) else [*command, "--masks", ",".join(masks)]
+    )

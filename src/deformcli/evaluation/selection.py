@@ -90,11 +90,11 @@ def select_metrics(
 
     `predictors` are the methods that know which pixels they have filled; `seed` is of what is trained for a metric;
     `gallery` has true pictures (3, H, W) of further people for Rank-1. A metric whose network nobody named and which is
-    not on this machine becomes a note; the others still come.
+    not on this machine becomes a note while others come.
 
     Raises:
         UsageError: an unknown metric or network, or a metric of holes for data without.
-        WeightsError: a network that was named is not there, or is another.
+        WeightsError: a network that was named is not there, or is another; the same of all that was asked for.
     """
     wanted = _checked(names, holes, bool(predictors))
     selection = Selection(device, offline, gallery)
@@ -119,9 +119,12 @@ def select_metrics(
             if spec:
                 raise
             selection.notes.append(f"{', '.join(asked)}: left out, {error.cause}; {error.remedy}")
+            missing = error
     for spec in features:
         if spec not in inception:
             _other_features(selection, spec)
+    if not selection.metrics and not selection.sets:
+        raise missing
     return selection
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -254,11 +255,15 @@ def test_dirs(report, save, smooth_picture):
     assert row["means"]["ssim"] > 0.99
 
 
-def test_equal_folders_have_no_finite_psnr(report, command, save, smooth_picture):
+def test_equal_folders_have_no_finite_psnr(report, command, save, smooth_picture, tmp_path):
     for folder in ("a", "b"):
         save(f"{folder}/x.png", smooth_picture(20, 20))
     assert report("dirs", "a", "b")["rows"][0]["means"] == {"mse": 0, "psnr": None, "ssim": pytest.approx(1)}
-    assert "∞" in command("evaluate", "dirs", "a", "b").out
+    shown = command("evaluate", "dirs", "a", "b", "--html", "page.html", "--latex", "a.tex", "--csv", "a.csv").out
+    assert "∞" in shown and "nan" not in shown.lower()
+    assert not any(
+        "nan" in re.sub(r"data:[^\"]*", "", (tmp_path / name).read_text()) for name in ("page.html", "a.tex")
+    )
 
 
 @pytest.mark.parametrize(
@@ -295,6 +300,12 @@ def test_missing_inception_is_a_note_and_the_rest_comes(report, photos, tiny_wei
     (note,) = found["notes"]
     assert note.startswith("fid, is: left out, the file of the weights inception-v3-fid is not on this machine")
     assert "deform weights convert" in note
+
+
+@pytest.mark.parametrize("metrics", ["fid", "fid,is", "rank1,perceptual"])
+def test_metrics_without_their_networks_are_no_empty_table(refused, photos, tiny_weights, metrics):
+    args = ("inpaint", "--data", photos, "--weights", tiny_weights("inpaint"), "--size", 32, "--metrics", metrics)
+    assert "is not on this machine" in refused(4, "evaluate", *args, "--offline")
 
 
 def test_fid_kid_and_is_from_a_file_of_inception(report, photos, tiny_weights, tmp_path, monkeypatch):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shlex
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from deform_train.options import TrainingOptions
 from deformcli.data.splits import split_of
@@ -114,6 +115,22 @@ def test_train_resume_evaluate_inpaint(command, photos, save, smooth_picture, tm
     assert command("inpaint", "photos/1.png", "--mask", "mask.png", "-o", "out.png", *weights).code == 0
 
 
+def test_the_printed_commands_can_be_pasted(command, save, smooth_picture, tmp_path, monkeypatch):
+    """Whatever the names; they measure at the size and under the masks of training."""
+    for number in range(30):
+        save(f"my photos/{number}.png", smooth_picture(48, 40, number))
+    save("mask.png", smooth_picture(48, 40)[..., 0] // 128 * 255)
+    data = ("--data", "folder:my photos?share=1", "--masks", "strokes:thick?holes=0.2-0.3")
+    ended = command("train", "inpaint", *data, "--out", "run; 1", "--steps", 1, *settings("inpaint"))
+    measure, use = (line.partition(": deform ")[2] for line in ended.err.splitlines()[-2:])
+    measured = command(*shlex.split(measure), "--json", "--baseline", "copy")
+    assert (measured.code, measured.err) == (0, "")
+    found = json.loads(measured.out)
+    assert found["about"]["pictures"].startswith("32 x 32") and {row["group"] for row in found["rows"]} == {"all"}
+    filled = [part.replace("IN", "my photos/1.png").replace("OUT", "out.png") for part in shlex.split(use)]
+    assert command(*filled, "--mask", "mask.png").code == 0
+
+
 def test_train_and_frontalize(command, shared, photo, save):
     data = f"rotated:{shared}/data/london"
     run = command("train", "frontalize", "--data", data, "--out", "run", "--steps", 1, *settings("frontalize"))
@@ -152,6 +169,30 @@ def test_damaged_pictures_do_not_end_a_run(command, photos, tmp_path):
     for path in validating:
         assert ended.err.count(f"{path.name}: not a picture that can be decoded; it is left out") == 1
     assert (tmp_path / "run/weights.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("inpaint", "--weights", "vgg-16=net.safetensors"), "losses.content and losses.style being 0"),
+        (("inpaint", "--set", "perceptual_weights=gone.safetensors"), "losses.content and losses.style being 0"),
+        (("frontalize", "--set", "perceptual_weights=gone.safetensors"), "losses.perceptual being 0"),
+    ],
+)
+def test_a_helper_network_that_nothing_uses_is_refused(refused, photos, tmp_path, args, words):
+    save_file({"a": torch.zeros(1)}, tmp_path / "net.safetensors")
+    said = refused(2, "train", *args, "--data", photos)
+    assert words in said and "--set losses." in said
+
+
+def test_loss_terms_without_their_network_are_named(command, refused, photos):
+    train = ("train", "inpaint", "--preset", "fw-gap", "--data", photos, "--dry-run", *settings("inpaint"))
+    said = command(*train).err
+    assert (
+        "note: losses.content and losses.style left out, for want of a network: --set perceptual_weights=FILE" in said
+    )
+    assert "gone.safetensors" in refused(4, *train, "--set", "perceptual_weights=gone.safetensors")
+    assert "note" not in command(*train, "--set", "losses.content=0", "--set", "losses.style=0").err
 
 
 def test_begin_with_weights_and_go_on(command, refused, photos, tmp_path):
