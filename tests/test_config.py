@@ -99,8 +99,7 @@ def test_the_users_file_may_choose_plugins_and_folders(files, show, tmp_path, ca
         ('weights = "inpaint-128=/tmp/evil.safetensors"', "leads out of the project"),
         ('[train]\ndata = ["folder:~/photos"]', "leads out of the project"),
         ('[frontalize]\nshow-warp = "link/x"', "leads out of the project"),
-        ("colour = 1", "colour: there is no such option"),
-        ("[frontalise]\nquality = 1", "frontalise: there is no such command"),
+        ("[weights.lst]\njson = true", "weights lst: there is no such command"),
         ("[frontalize]\nmask = 1", "frontalize mask: there is no such option"),
         ("quality = ", "deform.toml cannot be read as settings"),
     ],
@@ -117,3 +116,18 @@ def test_options_of_a_plugin_that_is_left_out_hurt_nobody(files, monkeypatch, ca
     monkeypatch.setenv("DEFORM_LOAD_PLUGINS", "inpaint")
     files("[swirl]\nturns = 3")
     assert main(["weights", "list"]) == 0
+
+
+@pytest.mark.parametrize("args", [["weights", "list"], ["--help"], ["config", "show"]])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[swirl]\nturns = 3", "deform.toml: swirl: there is no such command"),
+        ("turns = 3", "deform.toml: turns: there is no such option"),
+    ],
+)
+def test_settings_of_a_plugin_that_is_not_installed_hurt_nobody(files, capfd, text, words, args):
+    files(text)
+    assert main(args) == 0
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"warning: {words}") and "plugin" in line

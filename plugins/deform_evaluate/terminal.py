@@ -65,8 +65,9 @@ def _cell(row: Row, rows: list[Row], column: Column) -> str:
 
 
 def _half(interval: Interval | None) -> str:
-    """A second line for a cell: how far the mean may be off."""
-    return f"\n[dim]±{(interval[1] - interval[0]) / 2:.2g}[/dim]" if interval else ""
+    """A second line for a cell: how far the mean may be off, where that is known."""
+    known = interval and math.isfinite(interval[1] - interval[0])
+    return f"\n[dim]±{(interval[1] - interval[0]) / 2:.2g}[/dim]" if known else ""
 
 
 def _comparisons(evaluation: Evaluation) -> Table:

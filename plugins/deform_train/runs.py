@@ -21,7 +21,7 @@ Page = Annotated[Path, typer.Option("--output", "-o", metavar="FILE.html", help=
 
 @app.command("list")
 def list_runs(folders: Folders, as_json: options.Json = False) -> None:
-    """One line per run: how far it is, its loss, its best error on held-out items."""
+    """One line per run: how far it is, its loss, its best error on the validation split."""
     runs = _runs(folders)
     if as_json:
         typer.echo(json.dumps([_facts(run) for run in runs], indent=2))

@@ -86,7 +86,7 @@ class Run:
 
     @property
     def best(self) -> Line | None:
-        """The line of the least error on held-out items."""
+        """The line of the least error on the validation split."""
         measured = [line for line in self.log if "held_out_mse" in line]
         return min(measured, key=lambda line: line["held_out_mse"], default=None)
 

@@ -15,10 +15,10 @@ from deformcli.data import meshes
 from deformcli.data.found import FoundFaces
 from deformcli.data.meshes import COLUMNS, read_meshes
 from deformcli.data.rotated import RotatedPhotos, near_frontal
-from deformcli.data.splits import is_held_out
+from deformcli.data.splits import split_of
 from deformcli.errors import UsageError
 
-NAMES = [name for name in (f"{number:03d}_03.png" for number in range(100)) if not is_held_out(name)]
+NAMES = [name for name in (f"{number:03d}_03.png" for number in range(100)) if split_of(name) == "train"]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from deformcli.errors import UsageError
 from .found import FoundFaces
 from .meshes import MESHES, read_meshes
 from .rotated import USABLE, RotatedPhotos
-from .splits import check_protocol, is_held_out
+from .splits import check_protocol, split_of
 from .views import View, Views
 
 KINDS = ("frontal", "turned")
@@ -26,7 +26,7 @@ SOURCE = (
 def open_fairface(root: str, split: str, *, view: str = "frontal") -> RotatedPhotos | Views:
     """Faces of adults, by their meshes: near-frontal ones turned in 2.5D, or turned ones without a frontal picture.
 
-    Turned ones are for training alone: their test split has no pair.
+    Turned ones are for training alone: their other splits have no pair.
 
     Raises:
         UsageError: no such view, or no meshes or fitting faces there.
@@ -42,12 +42,12 @@ def open_fairface(root: str, split: str, *, view: str = "frontal") -> RotatedPho
     for name, row in read_meshes(folder / MESHES).items():
         yaw = float(row["yaw_pitch_roll_2d"][0])  # type: ignore[index]
         adult, turned = folder / name not in minors, LEAST <= abs(yaw) <= MOST and row["spread"] < USABLE
-        if adult and turned and is_held_out(name) == (split == "test"):
+        if adult and turned and split_of(name) == split:
             views.append(View(folder / name, None, name, yaw))
     if not views:
         raise UsageError(f"{root}: no turned face for the {split} split", "add photos, and run deform data mesh again")
     found = Views(views, FoundFaces([folder]))
-    if split == "test":
+    if split != "train":
         found.views = []  # their pictures alone: there is nothing to measure against
     return found
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from multiprocessing import Process
 from typing import Any
 
 import torch
+import typer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from deformcli.errors import DeformError, one_line
+from deformcli.errors import DeformError, UsageError, one_line
 
 Batch = dict[str, Tensor]
 
@@ -22,22 +24,29 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 
 class InOrder:
-    """All items once, in batches of up to `size`, prepared by another process while this one computes.
+    """All items once, in batches of up to `size`, prepared by `workers` other processes while this one computes.
 
-    Iterating raises DeformError if an item cannot be read.
+    An item that cannot be read is left out, and named in a warning; `left_out` counts such items by what is wrong.
     """
 
-    def __init__(self, data: Dataset, size: int) -> None:
-        self.loader = DataLoader(Relayed(data), size, num_workers=1, collate_fn=collate)
+    def __init__(self, data: Dataset, size: int, workers: int = 1) -> None:
+        own = torch.Generator()  # what the loader draws for itself does not disturb the process's numbers
+        self.loader = DataLoader(Relayed(data), size, num_workers=workers, collate_fn=_collate_readable, generator=own)
+        self.left_out = Counter[str]()
 
     def __len__(self) -> int:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[Batch]:
-        return arriving(self.loader)
+        for batch, causes in arriving(self.loader):
+            for cause in set(causes) - self.left_out.keys():
+                typer.echo(f"warning: {cause}; it is left out", err=True)
+            self.left_out.update(causes)
+            if batch is not None:
+                yield batch
 
 
-def arriving(loader: DataLoader) -> Iterator[Batch]:
+def arriving(loader: DataLoader) -> Iterator[Any]:
     """The batches of a loader of `Relayed` items; its processes end when this does, whatever they are at.
 
     Raises:
@@ -68,7 +77,7 @@ def _started(loader: DataLoader) -> Any:
     return source
 
 
-def _next(source: Iterator[Batch | DeformError], workers: Sequence[Process]) -> Batch | None:
+def _next(source: Iterator[Any], workers: Sequence[Process]) -> Any:
     try:
         batch = next(source, None)
     except Exception as error:  # of torch itself: what goes wrong with items arrives as a DeformError
@@ -105,6 +114,13 @@ def collate(items: Sequence[Batch | DeformError]) -> Batch | DeformError:
         return next(errors, None) or default_collate(list(items))
     except Exception as error:
         return failure("items do not make a batch", error)
+
+
+def _collate_readable(items: Sequence[Batch | DeformError]) -> tuple[Batch | None, list[str]] | DeformError:
+    """A batch of the items that can be read, if there are any, and what is wrong with the others."""
+    causes = [item.cause for item in items if isinstance(item, UsageError)]
+    batch = collate(there) if (there := [item for item in items if not isinstance(item, UsageError)]) else None
+    return batch if isinstance(batch, DeformError) else (batch, causes)
 
 
 def failure(what: str, error: Exception) -> DeformError:

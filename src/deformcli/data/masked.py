@@ -25,8 +25,8 @@ class MaskedPictures(Dataset):
     - "person", a number for who is in it, or for the picture itself;
     - "kind", the mask's kind, by its place in `mask_names(masks)`.
 
-    Item i is a function of (seed, i) alone. The training split takes random crops and flips; the test split the
-    largest centred square, with the mask kinds in turn.
+    Item i is a function of (seed, i) alone. The training split takes random crops and flips; others the largest centred
+    square, with the mask kinds in turn. What cannot be read raises UsageError there; in training the next is taken.
     """
 
     def __init__(
@@ -48,7 +48,11 @@ class MaskedPictures(Dataset):
         else:
             (part, number), kind = self.pictures.place(index // len(self.masks)), index % len(self.masks)
         pictures = self.pictures.parts[part]
-        picture = self.pictures.read(part, number, pictures.read)
+
+        def read(at: int) -> tuple[np.ndarray, str]:
+            return pictures.read(at), pictures.identity(at) or pictures.name(at)
+
+        picture, who = self.pictures.read(part, number, read) if self.train else read(number)
         picture = _random_square(picture, self.size, rng) if self.train else centre_square(picture, self.size)
         known, target_known = self.masks[kind].draw(rng, self.size), known_pixels(picture)
         return {
@@ -56,7 +60,7 @@ class MaskedPictures(Dataset):
             "known": torch.from_numpy(known)[None] * target_known,
             "target_known": target_known,
             "kind": torch.tensor(kind),
-            "person": torch.tensor(number_of(pictures.identity(number) or pictures.name(number))),
+            "person": torch.tensor(number_of(who)),
         }
 
 

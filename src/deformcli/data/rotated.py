@@ -13,7 +13,7 @@ from deformcli.errors import UsageError
 from .files import Files, read_picture
 from .meshes import MESHES, read_columns
 from .sources import Pair, Pairs
-from .splits import is_held_out, person
+from .splits import person, split_of
 from .turning import Head, lay_out, make_pair
 
 USABLE = 0.1  # spread up to which a mesh is used
@@ -57,7 +57,7 @@ class RotatedPhotos(Pairs):
 
 
 def near_frontal(root: Path, meshes: Path, split: str = "") -> list[tuple[Path, bytes]]:
-    """Usable photos of a split ("train", "test"; "" for both) with their points: near-frontal, with a mesh to trust.
+    """Usable photos of a split ("" for all) with their points: near-frontal, with a mesh to trust.
 
     Raises:
         UsageError: there is none, or no meshes.
@@ -70,7 +70,7 @@ def near_frontal(root: Path, meshes: Path, split: str = "") -> list[tuple[Path, 
     kept = [
         (root / str(name), points.astype(np.float32).tobytes())
         for name, points, good in zip(data["name"], data["points"], usable, strict=True)
-        if good and (not split or is_held_out(str(name)) == (split == "test"))
+        if good and (not split or split_of(str(name)) == split)
     ]
     if not kept:
         raise UsageError(f"{root}: no near-frontal photo for the {split} split", "add photos and their meshes")

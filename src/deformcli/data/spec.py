@@ -47,13 +47,13 @@ def parse_spec(text: str) -> Spec:
 
 
 def open_source(text: str, split: str) -> Source:
-    """The pictures or pairs of a split ("train", "test") that a spec names.
+    """The pictures or pairs of a split ("train", "validation", "test") that a spec names.
 
     Raises:
         UsageError: no such kind, root or option, or nothing is there.
     """
     kind, root, options = parse_spec(text)
-    opener = registry.choose("data set", kind, {**registry.datasets(), **KINDS})
+    opener = registry.choose("data set", kind, {**registry.datasets(own=KINDS), **KINDS})
     share = _share(text, options.pop("share", None))
     known = [name for name, at in inspect.signature(opener).parameters.items() if at.kind is at.KEYWORD_ONLY]
     for option in options:

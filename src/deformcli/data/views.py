@@ -20,7 +20,7 @@ from .files import Files, read_picture
 from .found import FoundFaces
 from .masked import known_pixels
 from .sources import Pair, Pairs
-from .splits import is_held_out, is_in_tenths, person
+from .splits import person, split_of
 
 TABLE = "views.csv"
 BOX = ("x", "y", "width", "height", "eye_l_x", "eye_l_y", "eye_r_x", "eye_r_y", "nose_x", "nose_y",
@@ -84,7 +84,7 @@ class Views(Pairs):
         return pair._replace(flow=flow, seen=seen)
 
 
-def open_views(root: str, split: str, *, frontal: str = "", validation: str = "") -> Views:
+def open_views(root: str, split: str, *, frontal: str = "") -> Views:
     """The pairs of ROOT/views.csv; frontal photos lie below ROOT, or below the folder that `frontal` names.
 
     Raises:
@@ -100,26 +100,10 @@ def open_views(root: str, split: str, *, frontal: str = "", validation: str = ""
         raise UsageError(f"{root}: no {TABLE} there", REMEDY) from error
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise UsageError(f"{folder / TABLE}: damaged, or without a column: {error}", REMEDY) from error
-    kept = [view for view in views if takes_part(view.person, split, validation)]
+    kept = [view for view in views if split_of(f"{view.person}.jpg") == split]
     if not kept:
         raise UsageError(f"{root}: no pair for the {split} split", "add pairs of more people")
     return Views(kept, FoundFaces({folder, beside}, boxes))
-
-
-def takes_part(who: str, split: str, validation: str = "") -> bool:
-    """Whether a person is of a split: held out as a photo called WHO.jpg would be.
-
-    With `validation` nobody of the test split is seen: the next tenth of the people is held out from training, and
-    takes its place.
-
-    Raises UsageError if `validation` is neither "" nor "yes".
-    """
-    if validation not in ("", "yes"):
-        raise UsageError(f"validation={validation}: no such choice", "write validation=yes, or leave it out")
-    held_out = is_held_out(f"{who}.jpg")
-    if not validation:
-        return held_out == (split == "test")
-    return not held_out and is_in_tenths(f"{who}.jpg", 2) == (split == "test")
 
 
 def _who(row: Mapping[str, str]) -> str:

@@ -184,7 +184,7 @@ def _picture(image: ImageFile.ImageFile, data: bytes, number: int, truncated: bo
     bits = tiff.bits(image) if image.format == "TIFF" else 16
     rgb, alpha, grey = deep.decode(data, bits=bits, frame=number)
     clear = image.info.get("transparency")
-    if alpha is None and isinstance(clear, int):  # OpenCV knows of transparent colours, of transparent greys it does not
+    if alpha is None and isinstance(clear, int):  # OpenCV knows transparent colours, but no transparent greys
         alpha = np.where(rgb[..., 0] == clear, 0, 65535).astype(np.uint16)
     if image.format == "TIFF":
         rgb, alpha = tiff.straight(image, rgb, alpha)

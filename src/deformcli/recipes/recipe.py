@@ -49,8 +49,8 @@ class TrainingConfig:
     save_every: int = 500  # steps between checkpoints
     keep: int = 2  # older checkpoints that are kept beside the last and the best
     sample_every: int = 500  # steps between sample grids; 0 = none
-    eval_every: int = 500  # steps between measurements on held-out items, which find the best weights; 0 = none
-    eval_items: int = 64  # held-out items that are measured
+    eval_every: int = 500  # steps between measurements on the validation split, which find the best weights; 0 = none
+    eval_items: int = 64  # items of it that are measured
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -80,7 +80,7 @@ class Recipe(ABC):
     @classmethod
     @abstractmethod
     def dataset(cls, config: Any, sources: Sequence[Source], split: str, *, size: int, length: int = 0) -> Dataset:
-        """Items of a split ("train", "test") from opened data.
+        """Items of a split ("train", "validation", "test") from opened data.
 
         Args:
             config: of a run; what it says of the data counts, but for the size.

@@ -12,15 +12,15 @@ from typing import Any
 import torch
 import typer
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import Dataset, Subset
 
 from deformcli import __version__
-from deformcli.data.loading import Batch, to_device
-from deformcli.errors import UsageError, WeightsError, one_line
+from deformcli.data.loading import Batch, InOrder, to_device
+from deformcli.errors import NothingToDoError, UsageError, WeightsError, one_line
 from deformcli.metrics import mse
 from deformcli.recipes.adversarial import guessed_holes
 from deformcli.recipes.predictor import Predictor
-from deformcli.recipes.recipe import Recipe, target_known
+from deformcli.recipes.recipe import Recipe, TrainingConfig, target_known
 from deformcli.recipes.settings import flat
 from deformcli.runs import BEST_CHECKPOINT, BEST_WEIGHTS, CHECKPOINT, WEIGHTS, numbered_checkpoint
 from deformcli.runtime.device import autocast
@@ -70,7 +70,7 @@ class Trainer:
         self.recipe, self.open_data, self.out, self.processes = recipe, open_data, out, processes
         self.config = recipe.config.training
         self.training_step = TrainingStep(recipe, processes)
-        self.held_out = _random_items(held_out, self.config.eval_items) if held_out is not None else None
+        self.held_out = _random_items(held_out, self.config) if held_out is not None else None
         self.step = self.saved = 0  # steps done, and of these in the last checkpoint
         self.best: dict[str, float] | None = None  # step and mse of the best weights so far
 
@@ -158,15 +158,19 @@ class Trainer:
         return True
 
     def evaluate(self) -> float:
-        """Mean squared error, in 0..1, of what would be exported, on the held-out items."""
+        """Mean squared error, in 0..1, of what would be exported, on the held-out items that can be read.
+
+        Raises NothingToDoError if none can.
+        """
         errors: list[float] = []
-        numbers = torch.Generator()  # what the loader draws for itself does not disturb the run's
-        for batch in DataLoader(self.held_out, self.config.batch_size, generator=numbers):  # type: ignore[arg-type]
+        for batch in self.held_out or ():
             batch = to_device(batch, self.processes.device)
             with self._predictor() as predictor:
                 target = predictor.target(batch)
                 given = target_known(batch, target)
                 errors += mse(predictor.predict(batch).float() * given, target * given).tolist()
+        if not errors:
+            raise NothingToDoError("no held-out item can be read", "repair them, or do without: --eval-every 0")
         return sum(errors) / len(errors)
 
     @contextmanager
@@ -261,9 +265,10 @@ def _due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
 
 
-def _random_items(data: Any, count: int) -> Dataset:
-    """So many items of a held-out split, picked from all over it, or all that there are; each time the same."""
-    return Subset(data, torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:count].tolist())
+def _random_items(data: Any, config: TrainingConfig) -> InOrder:
+    """`eval_items` of a held-out split, picked from all over it, or all that there are; each time the same."""
+    chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[: config.eval_items]
+    return InOrder(Subset(data, chosen.tolist()), config.batch_size, workers=0)
 
 
 def _check_changes(path: Path, about: Mapping[str, Any], config: Any, section: str) -> None:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
@@ -183,4 +184,4 @@ def parameter_counts(path: Path) -> dict[str, int]:
 
 def _pickle_refused(path: Path) -> WeightsError:
     cause = f"{path} is refused: opening a pickle (.pt, .pth, .ckpt, .bin) can run code"
-    return WeightsError(cause, f"turn it into tensors and nothing else: deform weights convert {path}")
+    return WeightsError(cause, f"turn it into tensors and nothing else: deform weights convert {quote(str(path))}")

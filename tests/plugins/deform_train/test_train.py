@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shlex
 import sys
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from deform_train.options import TrainingOptions
+from deformcli.data.splits import split_of
 from deformcli.recipes import TrainingConfig
 
 SMALL = {
@@ -28,7 +30,7 @@ def settings(task: str) -> list[str]:
 
 @pytest.fixture
 def photos(save, smooth_picture):
-    """A folder with pictures of both splits."""
+    """A folder with pictures of all splits."""
     for number in range(30):
         save(f"photos/{number}.png", smooth_picture(48, 40, number))
     return "folder:photos"
@@ -153,6 +155,22 @@ def test_resuming_with_what_cannot_be_changed(command, refused, photos):
     assert "is no checkpoint of frontalize, but of inpaint" in refused(4, *args)
 
 
+def test_the_printed_commands_can_be_pasted(command, save, smooth_picture, tmp_path, monkeypatch):
+    """Whatever the names; they measure at the size and under the masks of training."""
+    for number in range(30):
+        save(f"my photos/{number}.png", smooth_picture(48, 40, number))
+    save("mask.png", smooth_picture(48, 40)[..., 0] // 128 * 255)
+    data = ("--data", "folder:my photos?share=1", "--masks", "strokes:thick?holes=0.2-0.3")
+    ended = command("train", "inpaint", *data, "--out", "run; 1", "--steps", 1, *settings("inpaint"))
+    measure, use = (line.partition(": deform ")[2] for line in ended.err.splitlines()[-2:])
+    measured = command(*shlex.split(measure), "--json", "--baseline", "copy")
+    assert (measured.code, measured.err) == (0, "")
+    found = json.loads(measured.out)
+    assert found["about"]["pictures"].startswith("32 x 32") and {row["group"] for row in found["rows"]} == {"all"}
+    filled = [part.replace("IN", "my photos/1.png").replace("OUT", "out.png") for part in shlex.split(use)]
+    assert command(*filled, "--mask", "mask.png").code == 0
+
+
 def test_train_and_frontalize(command, shared, photo, save):
     data = f"rotated:{shared}/data/london"
     run = command("train", "frontalize", "--data", data, "--out", "run", "--steps", 1, *settings("frontalize"))
@@ -162,14 +180,59 @@ def test_train_and_frontalize(command, shared, photo, save):
     assert command("frontalize", *args).code == 0
 
 
+def test_the_test_split_has_no_part_in_training(command, refused, photos, tmp_path):
+    """Neither its pictures nor the choice of the best weights need it; without a validation split none are chosen."""
+    for path in (tmp_path / "photos").iterdir():
+        if split_of(path) == "test":
+            path.unlink()
+    train = ("train", "inpaint", "--data", photos, *settings("inpaint"), "--steps", 1)
+    assert command(*train, "--out", "run").code == 0
+    assert (tmp_path / "run/weights-best.safetensors").is_file()
+    for path in (tmp_path / "photos").iterdir():
+        if split_of(path) == "validation":
+            path.unlink()
+    said = refused(2, *train, "--out", "other")
+    assert "no picture for the validation split" in said and "--eval-every 0" in said
+    assert command(*train, "--out", "other", "--eval-every", 0).code == 0
+
+
 def test_damaged_pictures_do_not_end_a_run(command, photos, tmp_path):
     damaged = sorted((tmp_path / "photos").iterdir())[::2]
     for path in damaged:
         path.write_bytes(path.read_bytes()[:80])
-    ended = command("train", "inpaint", "--data", photos, "--out", "run", "--steps", 3, *settings("inpaint"))
+    often = ("--eval-every", 1)
+    ended = command("train", "inpaint", "--data", photos, "--out", "run", "--steps", 3, *often, *settings("inpaint"))
     assert ended.code == 0
     assert re.search(r"png is damaged: .*; the next is taken", ended.err)
+    validating = [path for path in damaged if split_of(path) == "validation"]
+    assert validating
+    for path in validating:
+        assert len(re.findall(rf"{path.name} is damaged: .*; it is left out", ended.err)) == 1
     assert (tmp_path / "run/weights.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("inpaint", "--weights", "vgg-16=net.safetensors"), "losses.content and losses.style being 0"),
+        (("inpaint", "--set", "perceptual_weights=gone.safetensors"), "losses.content and losses.style being 0"),
+        (("frontalize", "--set", "perceptual_weights=gone.safetensors"), "losses.perceptual being 0"),
+    ],
+)
+def test_a_helper_network_that_nothing_uses_is_refused(refused, photos, tmp_path, args, words):
+    save_file({"a": torch.zeros(1)}, tmp_path / "net.safetensors")
+    said = refused(2, "train", *args, "--data", photos)
+    assert words in said and "--set losses." in said
+
+
+def test_loss_terms_without_their_network_are_named(command, refused, photos):
+    train = ("train", "inpaint", "--preset", "fw-gap", "--data", photos, "--dry-run", *settings("inpaint"))
+    said = command(*train).err
+    assert (
+        "note: losses.content and losses.style left out, for want of a network: --set perceptual_weights=FILE" in said
+    )
+    assert "gone.safetensors" in refused(4, *train, "--set", "perceptual_weights=gone.safetensors")
+    assert "note" not in command(*train, "--set", "losses.content=0", "--set", "losses.style=0").err
 
 
 def test_begin_with_weights_and_go_on(command, refused, photos, tmp_path):
