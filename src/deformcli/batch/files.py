@@ -46,7 +46,8 @@ def write(work: Work, result: Done, options: BatchOptions, planned: frozenset[Pa
     except Exception as error:
         return failure(work.item, refusal(error))
     seconds = round(work.seconds + time.perf_counter() - start, 3)
-    return outcome(work.item, "done", outputs=tuple(filter(None, files)), seconds=seconds)
+    outputs, notes = tuple(filter(None, files)), tuple(result.notes)
+    return outcome(work.item, "done", outputs=outputs, notes=notes, seconds=seconds)
 
 
 def _is_target(output: Output) -> bool:

@@ -57,6 +57,8 @@ class Done:
     """
 
     outputs: Sequence[Output]
+    notes: Sequence[str] = ()
+    """What the user should know of it, a line each."""
 
     @classmethod
     def with_picture(cls, picture: Picture) -> Done:

@@ -36,7 +36,7 @@ class Outcome:
     """The files that were written."""
     seconds: float = 0.0
     notes: Sequence[str] = ()
-    """Why it was skipped; what a dry run found."""
+    """Why it was skipped; what a dry run found; what the user should know of what was made."""
     error: str = ""
     remedy: str = ""
     exit_code: int = 0
@@ -143,6 +143,8 @@ class Report:
             typer.echo(f"planned: {told.source} -> {told.target}", err=True)
             for note in told.notes:
                 typer.echo(f"  {note}", err=True)
+        for note in told.notes if told.status == "done" else ():
+            typer.echo(f"note: {_about(told, note)}", err=True)
         if told.status == "skipped" and told.notes:
             typer.echo(f"skipped: {_about(told, '; '.join(told.notes))}", err=True)
         if told.status == "failed":
