@@ -1,8 +1,8 @@
 """Photos turned by quarters: python benchmarks/orientation.py DIR... --yunet FILE --count 24
 
-DIR: upright photos of one face each. How many of them, turned by 0, 90, 180 and 270 degrees, are cut out as upright ones
-are: the crops overlap by half (intersection over union), and the eyes are level within 30 degrees. Before: the detector
-alone; after: as the command uses it. And how often it looks at upright photos.
+DIR: upright photos of one face each. How many of them, turned by 0, 90, 180 and 270 degrees, are cut out as they are
+upright: the crops overlap by half (intersection over union), and the eyes are level within 30 degrees. Before: the
+detector alone; after: as the command uses it. And how often it looks at upright photos.
 """
 
 from __future__ import annotations

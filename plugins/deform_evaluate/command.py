@@ -25,6 +25,12 @@ Gallery = Annotated[
     list[str] | None,
     typer.Option(metavar="KIND:ROOT", help="Rank-1 among the people of this training data too; may repeat."),
 ]
+By = Annotated[
+    str,
+    typer.Option(
+        "--by", metavar="LABEL,...", help="Rows for groups too, by columns of labels.csv beside the pictures: race,age."
+    ),
+]
 Size = Annotated[int, typer.Option(min=32, help="Side of the pictures in pixels.")]
 
 
@@ -55,6 +61,7 @@ def recipe(
     baseline: Baseline = None,
     masks: options.Masks = None,
     gallery: Gallery = None,
+    by: By = "",
     size: Size = 128,
 ) -> None:
     """Measure weights and baselines on the held-out items of a task: same items, same masks, same seed."""
@@ -65,6 +72,7 @@ def recipe(
     from deformcli.recipes import open_items
     from deformcli.runtime import choose_device
 
+    from .labels import find_labels
     from .methods import choose_baselines, open_predictors
     from .run import run
 
@@ -83,8 +91,10 @@ def recipe(
         "weights": hashes,
     }
     about |= {"gallery": gallery} if gallery else {}
+    about |= {"by": by} if by else {}
     holes, people = "known" in items[0], list(training_people(gallery or [], size))
-    run(first, InOrder(items, 16), methods, metrics, tables, about, holes=holes, predictors=predictors, gallery=people)
+    given = {"predictors": predictors, "gallery": people, "labels": find_labels(items, by)}
+    run(first, InOrder(items, 16), methods, metrics, tables, about, holes=holes, **given)
 
 
 @app.command()

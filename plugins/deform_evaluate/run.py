@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import typer
 from torch import Tensor
 
 from deformcli.data import Batch
-from deformcli.evaluation import Method, evaluate, select_metrics
+from deformcli.evaluation import Label, Method, evaluate, select_metrics
 from deformcli.recipes import Predictor
 from deformcli.runtime import bar, choose_device, write_atomic, writing
 
@@ -32,6 +33,7 @@ def run(
     holes: bool = False,
     predictors: Mapping[str, Predictor] | None = None,
     gallery: Iterable[Tensor] = (),
+    labels: Mapping[str, Label] = MappingProxyType({}),
 ) -> None:
     """Measure every method on all batches, and put it into tables and files; `about` is what they are of."""
     selection = select_metrics(
@@ -48,7 +50,9 @@ def run(
     )
     album = Album(truth.pictures) if tables.html else None
     shown = _shown(batches, not tables.no_progress)
-    evaluation, found = evaluate(truth, shown, methods, selection, about=about, seed=metrics.seed, observe=album)
+    evaluation, found = evaluate(
+        truth, shown, methods, selection, about=about, seed=metrics.seed, observe=album, labels=labels
+    )
     if tables.csv:
         _write(tables.csv, writers.to_csv(evaluation))
     if tables.latex:
