@@ -57,6 +57,13 @@ def test_carries_everything(environment: Path, tmp_path: Path) -> None:
     assert Path(done.stdout.strip()).is_relative_to(environment)
 
 
+def test_carries_its_licence_and_the_credits(environment: Path) -> None:
+    about = next((environment / "lib").glob("python*/site-packages/deformcli-*.dist-info"))
+    assert {"License-File: LICENSE", "License-File: NOTICE"} <= set((about / "METADATA").read_text().splitlines())
+    for name in ("LICENSE", "NOTICE"):
+        assert (about / "licenses" / name).read_bytes() == (ROOT / name).read_bytes()
+
+
 def test_frontalizes_from_another_folder(environment: Path, tmp_path: Path) -> None:
     photo = ROOT / "examples" / "three-quarter.jpg"
     done = _run(environment, tmp_path, "deform", "frontalize", str(photo), "-o", "out.png", "--offline")

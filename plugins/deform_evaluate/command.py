@@ -31,6 +31,12 @@ Split = Annotated[
     Literal["test", "validation"],
     typer.Option(help="Whom to measure on: people who had no part in training, or those who chose the best weights."),
 ]
+By = Annotated[
+    str,
+    typer.Option(
+        "--by", metavar="LABEL,...", help="Rows for groups too, by columns of labels.csv beside the pictures: race,age."
+    ),
+]
 Size = Annotated[int, typer.Option(min=32, help="Side of the pictures in pixels.")]
 
 
@@ -62,6 +68,7 @@ def recipe(
     masks: options.Masks = None,
     gallery: Gallery = None,
     split: Split = "test",
+    by: By = "",
     size: Size = 128,
 ) -> None:
     """Measure weights and baselines on items that were not trained on: same items, same masks, same seed."""
@@ -72,6 +79,7 @@ def recipe(
     from deformcli.recipes import open_items
     from deformcli.runtime import choose_device
 
+    from .labels import find_labels
     from .methods import choose_baselines, open_predictors
     from .run import run
 
@@ -91,8 +99,9 @@ def recipe(
         "weights": hashes,
     }
     about |= {"gallery": gallery} if gallery else {}
-    batches = InOrder(items, 16)
-    given = {"predictors": predictors, "gallery": list(training_people(gallery or [], size))}
+    about |= {"by": by} if by else {}
+    batches, people = InOrder(items, 16), list(training_people(gallery or [], size))
+    given = {"predictors": predictors, "gallery": people, "labels": find_labels(items, by)}
     run(first, batches, methods, metrics, tables, about, holes=_holes(items), left_out=batches.left_out, **given)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from deformcli.data import Batch
 from deformcli.errors import PartialError
-from deformcli.evaluation import Method, evaluate, select_metrics
+from deformcli.evaluation import Label, Method, evaluate, select_metrics
 from deformcli.recipes import Predictor
 from deformcli.runtime import bar, choose_device, write_atomic, writing
 
@@ -36,6 +36,7 @@ def run(
     predictors: Mapping[str, Predictor] | None = None,
     gallery: Iterable[Tensor] = (),
     left_out: Mapping[str, int] = MappingProxyType({}),
+    labels: Mapping[str, Label] = MappingProxyType({}),
 ) -> None:
     """Measure every method on all batches, and put it into tables and files; `about` is what they are of.
 
@@ -57,7 +58,9 @@ def run(
     )
     album = Album(truth.pictures) if tables.html else None
     shown = _shown(batches, not tables.no_progress)
-    evaluation, found = evaluate(truth, shown, methods, selection, about=about, seed=metrics.seed, observe=album)
+    evaluation, found = evaluate(
+        truth, shown, methods, selection, about=about, seed=metrics.seed, observe=album, labels=labels
+    )
     if left_out:
         cause = f"{sum(left_out.values())} items cannot be read, and are left out"
         evaluation = replace(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from deformcli.data import found
+from deformcli.data import found, labels
 from deformcli.data.check import contact_sheet
 from deformcli.data.files import read_picture
 from deformcli.data.meshes import COLUMNS, write_meshes
@@ -253,6 +253,24 @@ def test_fairface_near_frontal(fairface):
         data = open_source(f"fairface:{fairface}", split).data
         assert len(data.photos) == len(data.pictures) == 2
         assert data.pair(0, 32, None).flow is not None
+
+
+def test_fairface_items_have_the_labels_of_their_photo(fairface):
+    items = FacePairs([open_source(f"fairface:{fairface}", "test")], 32, "test", 0)
+    ages = [items.labels(int(items[index]["item"]))["age"] for index in range(len(items))]
+    assert ages == ["20-29"] * 10 + ["50-59"] * 10, "ten views of each photo"
+    assert items.labels(0)["race"] == "Indian"
+
+
+def test_ages_that_a_spreadsheet_took_for_dates_are_no_adults(fairface):
+    before = [view.turned for view in open_source(f"fairface:{fairface}?view=turned", "train").data.views]
+    table = fairface / "fairface_label_train.csv"
+    text = table.read_text().replace("3-9", "03-Sep").replace("10-19", "Oct-19")
+    (fairface / "labels.csv").write_text(text)
+    table.unlink()
+    labels._rows.cache_clear()
+    assert len(open_source(f"fairface:{fairface}", "train").data.photos) == 2
+    assert [view.turned for view in open_source(f"fairface:{fairface}?view=turned", "train").data.views] == before
 
 
 def test_fairface_turned_has_no_target(fairface):

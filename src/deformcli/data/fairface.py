@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from deformcli.errors import UsageError
 
 from .found import FoundFaces
+from .labels import labels_of
 from .meshes import MESHES, read_meshes
 from .rotated import USABLE, RotatedPhotos
 from .splits import check_protocol, split_of
@@ -15,8 +15,7 @@ from .views import View, Views
 
 KINDS = ("frontal", "turned")
 LEAST, MOST = 25, 60  # degrees of yaw of turned faces, by meshes, which stop turning at about 50
-MINORS = ("0-2", "3-9", "10-19")
-LABELS = ("fairface_label_train.csv", "fairface_label_val.csv")
+ADULTS = ("20-29", "30-39", "40-49", "50-59", "60-69", "more than 70")  # others may be spelt by a spreadsheet: "Oct-19"
 SOURCE = (
     "get FairFace (Karkkainen and Joo 2021, CC BY 4.0) from github.com/joojs/fairface, so that ROOT has train/1.jpg, "
     "val/1.jpg, fairface_label_train.csv and fairface_label_val.csv, and run deform data mesh ROOT"
@@ -54,9 +53,5 @@ def open_fairface(root: str, split: str, *, view: str = "frontal") -> RotatedPho
 
 def _minors(root: Path) -> set[Path]:
     """Pictures of people who may not be grown up, as the labels say; none where there are no labels."""
-    found = set()
-    for path in (root / name for name in LABELS):
-        if path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                found |= {root / row["file"] for row in csv.DictReader(file) if row.get("age") in MINORS}
-    return found
+    paths = [root / name for name in read_meshes(root / MESHES)]
+    return {path for path in paths if labels_of(path).get("age", ADULTS[0]) not in ADULTS}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -14,6 +14,7 @@ import numpy as np
 from deformcli.errors import UsageError, one_line
 from deformcli.images import decode_image, to_depth
 
+from .labels import labels_of
 from .sources import Pictures
 
 
@@ -34,6 +35,9 @@ class Files(Pictures):
 
     def identity(self, index: int) -> str:
         return self.identities[index] if self.identities else ""
+
+    def labels(self, index: int) -> Mapping[str, str]:
+        return labels_of(self.paths[index])
 
 
 class Zipped(Pictures):

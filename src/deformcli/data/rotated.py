@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -43,6 +43,9 @@ class RotatedPhotos(Pairs):
 
     def identity(self, index: int) -> str:
         return self.pictures.identity(index // len(self.TEST_YAWS))
+
+    def labels(self, index: int) -> Mapping[str, str]:
+        return self.pictures.labels(index // len(self.TEST_YAWS))
 
     def limit_yaw(self, most: float) -> None:
         self.max_yaw = most

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -40,6 +40,10 @@ class Pictures(ABC):
     def identity(self, index: int) -> str:
         """The person or garment in it, the same name for all its pictures; "" where the data set does not say."""
         return ""
+
+    def labels(self, index: int) -> Mapping[str, str]:
+        """What is known of it besides, by the names that the data set has for that: age, light, ..."""
+        return {}
 
 
 class Pair(NamedTuple):
@@ -77,6 +81,10 @@ class Pairs(ABC):
     def identity(self, index: int) -> str:
         """Who it is; here somebody else in every pair."""
         return str(index)
+
+    def labels(self, index: int) -> Mapping[str, str]:
+        """As `Pictures.labels`, of the turned picture."""
+        return {}
 
     @abstractmethod
     def limit_yaw(self, most: float) -> None:

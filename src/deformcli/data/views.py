@@ -18,6 +18,7 @@ from deformcli.images import to_tensor
 
 from .files import Files, read_picture
 from .found import FoundFaces
+from .labels import labels_of
 from .masked import known_pixels
 from .sources import Pair, Pairs
 from .splits import person, split_of
@@ -59,6 +60,9 @@ class Views(Pairs):
 
     def identity(self, index: int) -> str:
         return self.views[index].person
+
+    def labels(self, index: int) -> Mapping[str, str]:
+        return labels_of(self.views[index].turned)
 
     def limit_yaw(self, most: float) -> None:
         self.views = [view for view in self.views if abs(view.yaw) <= most]

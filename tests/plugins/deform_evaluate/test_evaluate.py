@@ -176,6 +176,54 @@ def test_tables_on_the_terminal(command, photos, tiny_weights):
         assert word in ended.out
 
 
+@pytest.fixture
+def labelled(photos, tmp_path):
+    """The photos with a table: of the held-out ones, each of its own age."""
+    held_out = [path.name for path in sorted((tmp_path / "photos").glob("*.png")) if is_held_out(path.name)]
+    lines = ["file,age,light", f"{held_out[0]},[old],day", f"{held_out[1]},young,day"]
+    (tmp_path / "photos" / "labels.csv").write_text("\n".join(lines))
+    return photos
+
+
+def test_rows_by_labels_and_the_worst_of_them(report, labelled, tiny_weights):
+    args = ("inpaint", "--data", labelled, "--weights", tiny_weights("inpaint"), "--size", 32, "--baseline", "telea")
+    found = report(*args, "--by", "age,light")
+    rows = {(row["axis"], row["group"], row["method"]): row for row in found["rows"]}
+    assert {group for axis, group, _ in rows if axis == "age"} == {"[old]", "young"}
+    assert rows["light", "day", "telea"]["means"] == rows["all", "all", "telea"]["means"]
+    for method in ("inpaint", "telea"):
+        ages = {age: rows["age", age, method] for age in ("[old]", "young")}
+        assert [row["items"] for row in ages.values()] == [2, 2]
+        for metric, choose in (("mse", max), ("psnr", min)):
+            (worst,) = (one for one in found["worst"] if (one["method"], one["metric"]) == (method, metric))
+            assert worst["mean"] == choose(row["means"][metric] for row in ages.values())
+            assert worst["mean"] == ages[worst["group"]]["means"][metric] and worst["axis"] == "age"
+    assert report(*args)["worst"] == []
+
+
+def test_the_worst_group_is_in_the_tables(command, labelled, tiny_weights, tmp_path):
+    args = ("inpaint", "--data", labelled, "--weights", tiny_weights("inpaint"), "--size", 32, "--metrics", "mse")
+    ended = command("evaluate", *args, "--by", "age", "--html", "page.html", "--csv", "a.csv")
+    assert ended.code == 0
+    page = (tmp_path / "page.html").read_text()
+    lines = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
+    assert {line["group"] for line in lines if line["axis"] == "age"} == {"[old]", "young"}
+    for text in (ended.out, page):
+        assert "worst group" in text and ("[old] (2)" in text or "young (2)" in text)
+    assert "[old]" in ended.out and "By age" in page
+
+
+@pytest.mark.parametrize(("by", "words"), [("hair", "labels are: age, light"), ("age,hair", "labels are: age, light")])
+def test_a_label_that_no_picture_has(refused, labelled, tiny_weights, by, words):
+    args = ("inpaint", "--data", labelled, "--weights", tiny_weights("inpaint"), "--size", 32, "--by", by)
+    assert words in refused(2, "evaluate", *args)
+
+
+def test_labels_need_a_table(refused, photos, tiny_weights):
+    args = ("inpaint", "--data", photos, "--weights", tiny_weights("inpaint"), "--size", 32, "--by", "age")
+    assert "docs/evaluation.md" in refused(2, "evaluate", *args)
+
+
 def test_tables_in_files(command, photos, tiny_weights, tmp_path):
     args = ("evaluate", "inpaint", "--data", photos, "--weights", tiny_weights("inpaint"), "--size", 32)
     assert command(*args, "--metrics", "mse,ssim", "--csv", "out/a.csv", "--latex", "out/a.tex").code == 0

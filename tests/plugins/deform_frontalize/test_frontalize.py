@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 import deform_frontalize
+from deform_frontalize import choice
 from deform_frontalize.frontalizer import Frontalizer
 from deform_frontalize.full_size import enlarge
 from deform_frontalize.networks import Frontalized, soft_warp
@@ -22,6 +23,8 @@ from deform_frontalize.recipe import FrontalizeRecipe
 from deformcli.faces.crops import Square, crop
 from deformcli.images import to_tensor
 from deformcli.warp import mesh_grid
+
+from ...conftest import ROOT
 
 BUNDLED = Path(deform_frontalize.__file__).parent / "weights" / "frontalize-128.safetensors"
 
@@ -318,6 +321,54 @@ def test_a_box_stands_for_a_face(run_frontalize, group, save):
     wall = save("wall.png", np.full((100, 100, 3), 90, np.uint8))
     assert run_frontalize(wall, "-o", "out.png", "--box", "10,10,60,70").code == 0
     assert pixels("out.png").shape == (128, 128, 3)
+
+
+@pytest.mark.parametrize("paste", [(), ("--paste",)])
+@pytest.mark.parametrize("box", ["900,900,50,50", "0,0,99999999,99999999", "-60,-60,100,100"])
+def test_a_box_that_misses_the_picture_is_refused(refused, group, tiny_weights, box, paste):
+    args = (group, "-o", "out.png", f"--box={box}", *paste, "--weights", tiny_weights("frontalize"))
+    assert "most of it lies outside the picture of 360 x 260" in refused(5, "frontalize", *args)
+
+
+@pytest.mark.parametrize("shape", [(10, 100_000), (100_000, 10)])
+@pytest.mark.parametrize("how", ["--aligned", "--box=0,0,10,10", "--box=0,0,100,10", "--box=0,0,10,60000", "--paste"])
+def test_slivers_are_made_or_refused(run_frontalize, save, shape, how):
+    """Pictures wider than OpenCV samples, of faces thinner than a pixel once reduced."""
+    sliver = save("sliver.png", np.full((*shape, 3), 90, np.uint8))
+    ended = run_frontalize(sliver, "-o", "out.png", how, *(("--paste",) if "box" in how else ()))
+    assert ended.code in (0, 5) and "unexpected" not in ended.err
+
+
+def test_faces_that_stay_are_told_and_reported(run_frontalize, group, tmp_path):
+    ended = run_frontalize(group, "-o", "out.png", "--paste", "--face", "all", "--report", "report.jsonl")
+    first, second = ended.err.splitlines()
+    assert re.fullmatch(r"note: .*group.png: face 1, box .* frontal, stays as it is: it looks ahead already", first)
+    assert "face 2, box" in second
+    (outcome, _) = map(json.loads, Path("report.jsonl").read_text().splitlines())
+    assert [f"note: {group}: {note}" for note in outcome["notes"]] == [first, second]
+
+
+@pytest.mark.parametrize(("args", "code"), [((), 0), (("--min-face", "9"), 5), (("--min-face", "8"), 0)])
+def test_a_tiny_face_is_remarked_on_or_refused(run_frontalize, group, args, code):
+    ended = run_frontalize(group, "-o", "out.png", "--box", "40,100,8,8", *args)
+    assert ended.code == code
+    assert "8 pixels from brow to chin" in ended.err
+
+
+@pytest.mark.parametrize("turn", [90, 180])
+def test_a_turned_photo_is_pasted_as_it_lay(command, save, tmp_path, monkeypatch, turn):
+    monkeypatch.setattr(choice, "TOO_FAR", 60)
+    photo = pixels(ROOT / "examples" / "turned-30.jpg")
+    for name, one in (("upright", photo), ("turned", np.rot90(photo, -turn // 90))):
+        save(f"{name}.png", np.ascontiguousarray(one))
+        for made, args in (("face", ()), ("whole", ("--paste",))):
+            out = tmp_path / f"{name}-{made}.png"
+            assert command("frontalize", tmp_path / f"{name}.png", "-o", out, *args) == (0, "", "")
+    upright, turned = (pixels(tmp_path / f"{name}-face.png").astype(int) for name in ("upright", "turned"))
+    assert np.abs(upright - turned).mean() < 1
+    upright, turned = (pixels(tmp_path / f"{name}-whole.png").astype(int) for name in ("upright", "turned"))
+    assert np.abs(upright - np.rot90(turned, turn // 90)).mean() < 0.1
+    assert np.abs(upright - photo).mean() > 0.3
 
 
 def test_native_size_is_that_of_the_crop(run_frontalize, save, smooth_picture):
