@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Literal, TypeVar
 
@@ -31,6 +32,7 @@ def inpaint(
     weights: str | None = None,
     device: str = "auto",
     offline: bool = False,
+    progress: Callable[[float], object] | None = None,
 ) -> Kind:
     """The image, filled where the mask is white; every pixel outside the mask stays as it is.
 
@@ -39,6 +41,7 @@ def inpaint(
         mask: of the image's size, an image or an array (H, W) of uint8 or bool: white = fill, grey = blend.
         invert_mask, mask_dilate, mask_fit, tile, weights, device, offline: as the command's options. The network is
             loaded at the first call, and kept.
+        progress: called with the share of the work that is done, 0 to 1, again and again; what it raises ends the work.
 
     Raises:
         UsageError: no such image or mask, a mask of another size, or one that leaves nothing to fill from.
@@ -49,4 +52,4 @@ def inpaint(
     picture = from_image(image)
     shares = finished(fitted(from_image(mask), "the mask", picture, options), "the mask", options)
     network = _inpainter(NetworkOptions(weights=weights, device=device, offline=offline))
-    return to_image(network.fill(picture, shares, tile=tile), image)
+    return to_image(network.fill(picture, shares, tile=tile, progress=progress), image)

@@ -73,15 +73,19 @@ class Face:
         angle = math.degrees(math.atan2(across[1], across[0]))
         return angle if abs(angle) * (np.hypot(*across) / length) ** 2 > UPRIGHT else 0.0
 
+    @property
+    def pose(self) -> str:
+        """The yaw in words, as far as it can be told; empty if it is not known."""
+        if self.yaw is None:
+            return ""
+        angle, side = abs(self.yaw), "right" if self.yaw > 0 else "left"
+        how_far = f"{FAR} degrees or more" if angle > FAR else f"about {angle:.0f} degrees"
+        return "frontal" if angle < FRONTAL else f"turned to the {side}, {how_far}"
+
     def __str__(self) -> str:
         corner, size = (self.left, self.top), (self.right - self.left, self.bottom - self.top)
         box = "box " + ",".join(f"{value:.0f}" for value in (*corner, *size))
-        if self.yaw is None:
-            return box
-        angle, side = abs(self.yaw), "right" if self.yaw > 0 else "left"
-        how_far = f"{FAR} degrees or more" if angle > FAR else f"about {angle:.0f} degrees"
-        pose = "frontal" if angle < FRONTAL else f"turned to the {side}, {how_far}"
-        return f"{box}, score {self.score:.2f}, {pose}"
+        return f"{box}, score {self.score:.2f}, {self.pose}" if self.pose else box
 
 
 LONGEST = 1600  # pixels of a picture's longer side that detectors look at: smaller faces have no detail anyway
