@@ -26,7 +26,7 @@ class Progress:
     """How far a piece of work is; the work calls it, and is ended by what it raises."""
 
     def __init__(self) -> None:
-        self.told: dict[str, Any] = {"words": "Waiting for other work to end"}
+        self.told: dict[str, Any] = {"words": "Getting ready"}
         self.cancelled = threading.Event()
 
     def __call__(self, share: float | None, words: str = "") -> None:

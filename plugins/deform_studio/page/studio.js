@@ -260,7 +260,7 @@ function drawMask(ratio, width, height) {
   layerPen.clearRect(0, 0, width, height);
   layerPen.setTransform(ratio * scale, 0, 0, ratio * scale, ratio * x, ratio * y);
   layerPen.lineCap = layerPen.lineJoin = "round";
-  layerPen.strokeStyle = "#e5484d";
+  layerPen.strokeStyle = "#e43bd1";
   for (const { radius, erase, points } of strokes) {
     layerPen.globalCompositeOperation = erase ? "destination-out" : "source-over";
     layerPen.lineWidth = 2 * radius;
@@ -272,7 +272,7 @@ function drawMask(ratio, width, height) {
   layerPen.globalCompositeOperation = "destination-in"; // nothing beside the photo
   layerPen.fillRect(0, 0, state.photo.width, state.photo.height);
   layerPen.globalCompositeOperation = "source-over";
-  pen.globalAlpha = 0.55;
+  pen.globalAlpha = 0.6;
   pen.drawImage(layer, 0, 0, width, height);
   pen.globalAlpha = 1;
 }
@@ -558,13 +558,20 @@ function show(made) {
   $("name").value = made.name;
   tellLines(made);
   update();
-  $("result").scrollIntoView({ block: "nearest" });
+  if (made.face) $("result").scrollIntoView({ block: "nearest" });
 }
 
 function tellLines(made) {
-  $("lines").textContent = made.lines.join("\n");
+  const words = made.lines.map((line) => line.split(" ").flatMap((word) => [" ", wrapped(word)]).slice(1)); // broken between words
+  $("lines").replaceChildren(...words.flatMap((line) => ["\n", ...line]).slice(1));
   const name = encodeURIComponent($("name").value), metadata = $("strip").checked ? "?metadata=strip" : "";
   $("download").href = at(made.number, `file/${name}${metadata}`);
+}
+
+function wrapped(word) {
+  const made = document.createElement("span");
+  made.textContent = word;
+  return made;
 }
 
 async function renamed() {
