@@ -87,6 +87,7 @@ class Inpainter:
         self._fill(filled, known, solve, tile or tile_for(pixels.shape[:2], self.window), coarse)
         tell(network)
         move_into(filled, known, lambda share: tell(network + (1 - network) * share))
+        tell(1.0)
         return filled
 
     def _fill(

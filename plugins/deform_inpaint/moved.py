@@ -47,7 +47,7 @@ def move_into(filled: NDArray, known: Mask, progress: Callable[[float], object] 
         made = smooth + share * (moved - smooth)
         filled[place][hole] = (made[hole] * scale).round().clip(0, scale)
         done += hole.sum()
-        progress(done / total)
+        progress(float(done / total))
 
 
 def all_moved(known: Mask) -> Mask:

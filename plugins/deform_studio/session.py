@@ -94,7 +94,7 @@ class Session:
     def lines(self, number: int, target: str, last: Sequence[str] = ()) -> list[str]:
         """The command lines that make the same file, from the photo and the masks; the last has options more."""
         steps, source, lines = self.steps(number), self.source, list[str]()
-        outputs = [*_beside(Path(target), "step", len(steps))[:-1], Path(target)][-len(steps) :]
+        outputs = [*_beside(Path(target), "step", len(steps))[:-1], Path(target)][: len(steps)]
         for step, mask, out in zip(steps, _beside(Path(target), "mask", len(steps)), outputs, strict=True):
             named, *more = step.command
             painted = [] if step.mask is None else ["--mask", str(mask)]

@@ -22,7 +22,7 @@ from ...conftest import ROOT
 pytest.importorskip("uvicorn", reason="needs the extra studio")
 
 EXAMPLES = ROOT / "examples"
-PATIENCE = 180_000  # milliseconds that a page may take where much else runs
+PATIENCE = 120_000  # milliseconds that a page may take where much else runs
 
 
 @dataclass
