@@ -54,7 +54,7 @@ class Jobs:
         """Lines of JSON: {"share", "words"} while it goes on, then {"result"} or {"error"}."""
         progress = Progress()
         self.running.add(progress)
-        future = self.thread.submit(_end, work, progress)
+        future = asyncio.wrap_future(self.thread.submit(_end, work, progress))
         try:
             told = None
             while not future.done():
@@ -63,7 +63,7 @@ class Jobs:
                     yield _line(told)
                 if await request.is_disconnected():
                     return
-                await asyncio.wait([asyncio.wrap_future(future)], timeout=TICK)
+                await asyncio.wait([future], timeout=TICK)
             yield _line(future.result())
         finally:
             self.running.discard(progress)

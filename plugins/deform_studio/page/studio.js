@@ -6,6 +6,7 @@ const canvas = $("canvas"), pen = canvas.getContext("2d"), layer = new Offscreen
 
 const state = {
   photo: null, // what the server says of it
+  listed: "", // its number in the list
   timeline: [], // {result, strokes}: every change is a further entry, so that undo is a step back
   now: 0,
   pictures: new Map(), // result's number -> image
@@ -110,6 +111,8 @@ async function open(query, body, words) {
     const photo = await (await ask(`api/open?${new URLSearchParams(query)}`, { method: "POST", body, signal: aborting.signal })).json();
     if (state.photo) navigator.sendBeacon(`photos/${state.photo.id}/close`);
     const longer = Math.max(photo.width, photo.height);
+    state.listed = query.number ?? "";
+    $("compare").value = 0;
     Object.assign(state, { photo, timeline: [{ result: { number: 0 }, strokes: [] }], now: 0, unsaved: false, brush: null });
     [state.pictures, state.details, state.faces].forEach((map) => map.clear());
     $("size").max = Math.max(100, Math.round(longer / 3));
@@ -121,6 +124,7 @@ async function open(query, body, words) {
   } finally {
     setBusy(null);
   }
+  $("photos").value = state.listed;
   const { name, width, height, format, bits, grey, profile } = state.photo;
   $("about").textContent = [name, `${width} × ${height}`, format, `${bits} bit${grey ? " grey" : ""}`, ...(profile ? ["colour profile"] : [])].join(" · ");
   $("about").title = name;
@@ -132,7 +136,6 @@ async function open(query, body, words) {
 
 function openFile(file) {
   if (file.size > start.max_bytes) throw new Refusal(`${file.name} has more than ${start.max_bytes.toLocaleString()} bytes`, "make it smaller, or raise --max-pixels");
-  $("photos").value = "";
   return open({ name: file.name }, file, `Opening ${file.name}`);
 }
 
@@ -629,7 +632,7 @@ on("copy", async () => {
   $("copy").textContent = "Copied";
   setTimeout(() => { $("copy").textContent = "Copy"; }, 1500);
 });
-on("photos", () => openListed(Number($("photos").value)), "change");
+on("photos", () => openListed(Number($("photos").value)).finally(() => { $("photos").value = state.listed; }), "change");
 on("file", () => { const [file] = $("file").files; $("file").value = ""; return file && openFile(file); }, "change");
 $("dismiss").addEventListener("click", () => { $("error").hidden = true; });
 for (const tab of ["inpaint", "faces"]) {
