@@ -17,7 +17,7 @@ def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "project")
     user = tmp_path / "user" / "config.toml"
     monkeypatch.setattr(config, "user_file", lambda: user)
-    monkeypatch.setenv("DEFORM_LOAD_PLUGINS", "frontalize,inpaint,train,evaluate,synthesize")
+    monkeypatch.setenv("DEFORM_LOAD_PLUGINS", "frontalize,inpaint,train,evaluate,synthesize,studio")
     for name in config.OF_THE_USER[1:]:
         monkeypatch.setenv(f"DEFORM_{name.upper()}", "")  # so that it is put back, whatever a test's file says
         monkeypatch.delenv(f"DEFORM_{name.upper()}")

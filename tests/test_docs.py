@@ -43,7 +43,9 @@ def test_every_command_runs(page, tmp_path, monkeypatch):
         CORE_MANIFEST
     ):
         pytest.skip("needs the bundled weights")
-    environment = clean_environment(tmp_path) | {"DEFORM_LOAD_PLUGINS": "frontalize,inpaint,train,evaluate,synthesize"}
+    environment = clean_environment(tmp_path) | {
+        "DEFORM_LOAD_PLUGINS": "frontalize,inpaint,train,evaluate,synthesize,studio"
+    }
     program = tmp_path / "bin" / "deform"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m deformcli "$@"\n')

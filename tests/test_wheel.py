@@ -48,6 +48,7 @@ def test_carries_everything(environment: Path, tmp_path: Path) -> None:
     code = (
         "import deformcli, deform_frontalize, deform_inpaint, deform_train, deform_evaluate, deform_synthesize;"
         "import pathlib;"
+        "import deform_studio; assert (pathlib.Path(deform_studio.__file__).parent / 'page' / 'index.html').is_file();"
         "from deformcli.weights import all_weights, verified_file;"
         "[verified_file(e) for e in all_weights().values() if e.source == 'bundled'];"
         "print(pathlib.Path(deformcli.__file__).parent)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from functools import cache
 from typing import Literal, TypeVar
 
@@ -32,6 +33,7 @@ def inpaint(
     weights: str | None = None,
     device: str = "auto",
     offline: bool = False,
+    progress: Callable[[float], object] | None = None,
 ) -> Kind:
     """The image, filled where the mask is white; every pixel outside the mask stays as it is.
 
@@ -41,6 +43,7 @@ def inpaint(
             and the 1 of a mask of 0 and 1, count as white, with a warning.
         invert_mask, mask_dilate, mask_fit, tile, weights, device, offline: as the command's options. The network is
             loaded at the first call, and kept.
+        progress: called with the share of the work that is done, 0 to 1, again and again; what it raises ends the work.
 
     Raises:
         UsageError: no such image or mask, a mask of another size, or one that leaves nothing to fill from.
@@ -54,4 +57,4 @@ def inpaint(
         warnings.warn(f"the mask: {note}", stacklevel=2)
     shares = finished(shares, "the mask", options)
     network = _inpainter(NetworkOptions(weights=weights, device=device, offline=offline))
-    return to_image(network.fill(picture, shares, tile=tile), image)
+    return to_image(network.fill(picture, shares, tile=tile, progress=progress), image)

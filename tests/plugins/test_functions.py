@@ -144,3 +144,20 @@ def test_the_readmes_lines_run(environment, tmp_path):
     subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, env=environment, check=True)
     assert read_image(tmp_path / "frontal.png").size == (128, 128)
     assert read_image(tmp_path / "filled.png").size == read_image(ROOT / "examples" / "astronaut.jpg").size
+
+
+def test_progress_is_told_and_ends_the_work(network, hole):
+    rng = np.random.default_rng(0)
+    large, holes = rng.integers(0, 256, (300, 400, 3), np.uint8), np.zeros((300, 400), bool)
+    holes[20:25, 20:380] = holes[100:160, 100:160] = True  # many windows, and one that pixels are moved into
+    told: list[float] = []
+    filled = inpaint(large, holes, progress=told.append, **network("inpaint"))
+    assert told == sorted(told) and told[0] == 0 and told[-1] == 1 and len(told) > 3
+    assert (filled == inpaint(large, holes, **network("inpaint"))).all()
+
+    def enough(share: float) -> None:
+        if share > 0:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        inpaint(large, holes, progress=enough, **network("inpaint"))

@@ -80,16 +80,20 @@ class Face:
         lean = math.remainder(math.degrees(math.atan2(across[1], across[0])) - self.turn, 360)
         return self.turn + (lean if abs(lean) * (np.hypot(*across) / length) ** 2 > UPRIGHT else 0.0)
 
+    @property
+    def pose(self) -> str:
+        """The yaw in words, as far as it can be told; empty if it is not known."""
+        if self.yaw is None:
+            return ""
+        angle, side = abs(self.yaw), "right" if self.yaw > 0 else "left"
+        how_far = f"{FAR} degrees or more" if angle > FAR else f"about {angle:.0f} degrees"
+        return "frontal" if angle < FRONTAL else f"turned to the {side}, {how_far}"
+
     def __str__(self) -> str:
         corner, size = (self.left, self.top), (self.right - self.left, self.bottom - self.top)
         box = "box " + ",".join(f"{value:.0f}" for value in (*corner, *size))
-        if self.yaw is None:
-            return box
-        angle, side = abs(self.yaw), "right" if self.yaw > 0 else "left"
-        how_far = f"{FAR} degrees or more" if angle > FAR else f"about {angle:.0f} degrees"
-        pose = "frontal" if angle < FRONTAL else f"turned to the {side}, {how_far}"
         lying = f", the photo turned by {self.turn} degrees" if self.turn else ""
-        return f"{box}, score {self.score:.2f}, {pose}{lying}"
+        return f"{box}, score {self.score:.2f}, {self.pose}{lying}" if self.pose else box
 
 
 LONGEST = 1600  # pixels of a picture's longer side that detectors look at: smaller faces have no detail anyway

@@ -10,7 +10,7 @@ __getattr__, __all__ = attach(
     __name__,
     decode=("decode_image", "file_bytes", "pillow_limits", "read_image"),
     encode=("encode_image", "write_image"),
-    formats=("MAX_PIXELS", "READABLE"),
+    formats=("MAX_PIXELS", "READABLE", "WRITABLE"),
     interop=("from_image", "to_image"),
     masks=("mask_known", "mask_weights"),
     picture=(
