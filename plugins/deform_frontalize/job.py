@@ -12,6 +12,7 @@ from deformcli.errors import NothingToDoError
 from deformcli.faces import Square, crop, find_detector, pasted
 from deformcli.images import Picture, to_uint8
 from deformcli.options import NetworkOptions
+from deformcli.weights import named_files
 
 from .choice import squares
 from .options import FaceOptions, ViewOptions
@@ -36,6 +37,10 @@ class Frontalize(Job):
         self.frontalizer = Frontalizer.load(self.network)
         known = self.faces.aligned or self.faces.box
         self.detector = None if known else find_detector(self.faces.detector, str(self.frontalizer.device))
+
+    def reads(self, source: Path) -> list[Path]:
+        """The weights of the networks."""
+        return named_files(self.network.weights, self.faces.detector)
 
     def preview(self, work: Work) -> list[str]:
         """The faces of a picture, largest first, in words."""

@@ -12,7 +12,7 @@ from deformcli.images import from_image, to_image
 from deformcli.options import NetworkOptions
 
 from .inpainter import Inpainter
-from .masks import finished, fitted
+from .masks import Mask, finished, fitted
 from .options import MaskOptions
 
 Kind = TypeVar("Kind", Image.Image, np.ndarray)
@@ -47,6 +47,6 @@ def inpaint(
     """
     options = MaskOptions(mask="", invert_mask=invert_mask, mask_dilate=mask_dilate, mask_fit=mask_fit)
     picture = from_image(image)
-    shares = finished(fitted(from_image(mask), "the mask", picture, options), "the mask", options)
+    shares = finished(Mask.painted(fitted(from_image(mask), "the mask", picture, options), "the mask"), options)
     network = _inpainter(NetworkOptions(weights=weights, device=device, offline=offline))
     return to_image(network.fill(picture, shares, tile=tile), image)

@@ -11,8 +11,9 @@ import numpy as np
 from deformcli.batch import Done, Job, Work
 from deformcli.images import Picture
 from deformcli.options import NetworkOptions
+from deformcli.weights import named_files
 
-from .masks import fill_weights
+from .masks import fill_weights, mask_file
 from .options import MaskOptions
 
 
@@ -30,6 +31,15 @@ class Inpaint(Job):
         from .inpainter import Inpainter
 
         self.inpainter = Inpainter.load(self.network)
+
+    def reads(self, source: Path) -> list[Path]:
+        """The picture's mask, and the weights."""
+        mask = mask_file(source, self.masks)
+        return [*([mask] if mask else []), *named_files(self.network.weights)]
+
+    def preview(self, work: Work) -> list[str]:
+        """How much is to be filled."""
+        return [f"{(work.found > 0).mean():.1%} of the pixels are to be filled"]
 
     def prepare(self, source: Path, picture: Picture) -> np.ndarray:
         """How much of each pixel is to be replaced, (H, W) uint8."""
