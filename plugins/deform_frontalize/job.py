@@ -12,6 +12,7 @@ from deformcli.errors import NothingToDoError
 from deformcli.faces import AnyWayUp, crop, find_detector, pasted
 from deformcli.images import Picture, to_uint8
 from deformcli.options import NetworkOptions
+from deformcli.weights import named_files
 
 from .choice import Chosen, chosen
 from .options import FaceOptions, ViewOptions
@@ -37,6 +38,10 @@ class Frontalize(Job):
         known = self.faces.aligned or self.faces.box
         device = str(self.frontalizer.device)
         self.detector = None if known else AnyWayUp(find_detector(self.faces.detector, device))
+
+    def reads(self, source: Path) -> list[Path]:
+        """The weights of the networks."""
+        return named_files(self.network.weights, self.faces.detector)
 
     def preview(self, work: Work) -> list[str]:
         """The faces of a picture, largest first, in words."""

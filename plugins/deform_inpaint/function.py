@@ -14,7 +14,7 @@ from deformcli.images import from_image, to_image
 from deformcli.options import NetworkOptions
 
 from .inpainter import Inpainter
-from .masks import finished, fitted
+from .masks import Mask, finished, fitted
 from .options import MaskOptions
 
 Kind = TypeVar("Kind", Image.Image, np.ndarray)
@@ -52,9 +52,9 @@ def inpaint(
     """
     options = MaskOptions(mask="", invert_mask=invert_mask, mask_dilate=mask_dilate, mask_fit=mask_fit)
     picture = from_image(image)
-    shares, notes = fitted(from_image(mask), "the mask", picture, options)
+    painted, notes = fitted(from_image(mask), "the mask", picture, options)
     for note in notes:
         warnings.warn(f"the mask: {note}", stacklevel=2)
-    shares = finished(shares, "the mask", options)
+    shares = finished(Mask.painted(painted, "the mask"), options)
     network = _inpainter(NetworkOptions(weights=weights, device=device, offline=offline))
     return to_image(network.fill(picture, shares, tile=tile, progress=progress), image)

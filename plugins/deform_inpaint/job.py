@@ -11,8 +11,9 @@ import numpy as np
 from deformcli.batch import Done, Job, Output, Work
 from deformcli.images import Picture
 from deformcli.options import NetworkOptions
+from deformcli.weights import named_files
 
-from .masks import fill_weights
+from .masks import fill_weights, mask_file
 from .options import MaskOptions
 
 
@@ -30,6 +31,16 @@ class Inpaint(Job):
         from .inpainter import Inpainter
 
         self.inpainter = Inpainter.load(self.network)
+
+    def reads(self, source: Path) -> list[Path]:
+        """The picture's mask, and the weights."""
+        mask = mask_file(source, self.masks)
+        return [*([mask] if mask else []), *named_files(self.network.weights)]
+
+    def preview(self, work: Work) -> list[str]:
+        """How much is to be filled."""
+        weights, notes = work.found
+        return [f"{(weights > 0).mean():.1%} of the pixels are to be filled", *notes]
 
     def prepare(self, source: Path, picture: Picture) -> tuple[np.ndarray, list[str]]:
         """How much of each pixel is to be replaced, (H, W) uint8, and notes."""

@@ -94,6 +94,26 @@ def test_plan_refuses(tree, inputs, output, cause):
         plan(inputs, output)
 
 
+def test_a_suffix_with_a_slash_is_refused(tree):
+    with pytest.raises(UsageError, match="--suffix a/b: not a part of a name"):
+        plan(["in"], "out", suffix="a/b")
+
+
+@pytest.mark.parametrize("exists", ["overwrite", "skip", "error", "rename"])
+@pytest.mark.parametrize(
+    ("inputs", "output"),
+    [(["in"], "masks"), (["in"], "in/../masks"), (["in/a.png"], "masks/a.png"), (["other/list.png"], ".")],
+)
+def test_what_is_read_is_no_output(tree, inputs, output, exists):
+    write("masks/a.png"), write("other/list.png"), write("list.png", "in/b.JPG")
+    masks = {Path("in/a.png"): [Path("masks/a.png")]}
+    options = BatchOptions(
+        inputs=inputs, output=output, exists=exists, files_from="list.png" if output == "." else None
+    )
+    with pytest.raises(UsageError, match="is an input and would be overwritten"):
+        plan_of(options, lambda source: masks.get(source, []))
+
+
 @pytest.mark.parametrize("inputs", [["empty"], ["in/*.webp"], ["in/notes*"]])
 def test_no_match_is_nothing_to_do(tree, inputs):
     (tree / "empty").mkdir()

@@ -343,7 +343,7 @@ def test_report_that_cannot_be_written_is_told_first(folder, batch, negative):
     with pytest.raises(DeformError, match=r"the report gone/r\.jsonl cannot be written"):
         batch(negative(), report="gone/r.jsonl")
     for picture in ("in/a.png", "./in/../out/a.png"):
-        with pytest.raises(UsageError, match="would overwrite a picture"):
+        with pytest.raises(UsageError, match="would overwrite an input or an output"):
             batch(negative(), report=picture)
     assert pixels("in/a.png").size and not Path("out").exists()
 

@@ -105,6 +105,10 @@ class Job:
         An error ends the run with its own exit code.
         """
 
+    def reads(self, source: Path) -> Sequence[Path]:
+        """The files that are read for a picture besides it, such as its mask and weights: none is written over."""
+        return ()
+
     def prepare(self, source: Path, picture: Picture) -> Any:
         """What belongs to one picture, such as its mask; called by the threads that read. A DeformError refuses it."""
 

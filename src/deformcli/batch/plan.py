@@ -8,7 +8,7 @@ import glob
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -55,14 +55,15 @@ class Item:
         return path.with_stem(f"{self.stem}-{number}{end}" if called_after else f"{path.stem}-{number}")
 
 
-def plan(options: BatchOptions) -> list[Item]:
+def plan(options: BatchOptions, reads: Callable[[Path], Sequence[Path]] = lambda source: ()) -> list[Item]:
     """Which file becomes which; reads no picture and writes nothing.
 
     Files in folders are pictures by their suffix, or by `include`. A name with *, ? or [ is a pattern if no file is
     called so. A pattern that nothing matches among other inputs, or a file that `files_from` names and that is not
     there, is an item all the same, and fails when its turn comes. The tree below an input folder is kept in the output
     folder, and so is the path of a file that `files_from` names relative to the current folder. Nothing below the
-    output folder is read as input. Of one file the output is a folder if it is one or ends in '/'.
+    output folder is read as input, and no output is a file that `reads` names for one of the inputs. Of one file the
+    output is a folder if it is one or ends in '/'.
 
     Raises:
         UsageError: no such input, two inputs with one target, a target that is an input, or one that is there already.
@@ -72,6 +73,8 @@ def plan(options: BatchOptions) -> list[Item]:
     inputs = [*((Path(given), False) for given in options.inputs or ()), *_listed(options)]
     if not inputs:
         raise UsageError("no input", "name files or folders, or a list of them with --files-from")
+    if "/" in options.suffix or os.sep in options.suffix:
+        raise UsageError(f"--suffix {options.suffix}: not a part of a name", "choose another folder with -o")
     single = len(inputs) == 1 and not options.files_from and (inputs[0][0] == STDIO or _is_file(inputs[0][0]))
     output = Path(options.output)
     if output == STDIO:
@@ -84,7 +87,7 @@ def plan(options: BatchOptions) -> list[Item]:
     else:
         picture_format(output.suffix)
         pairs = [(inputs[0][0], output)]
-    _check_collisions(pairs)
+    _check_collisions(pairs, files_read([source for source, _ in pairs], options, reads))
     items = [Item(source, target, number=number) for number, (source, target) in enumerate(pairs)]
     items = _apply_exists(_shard(items, options.shard), options.exists or ("error" if single else "skip"))
     for folder in {item.target.parent for item in items if not item.skipped}:
@@ -235,11 +238,18 @@ def _target_name(name: Path, options: BatchOptions) -> Path:
     return name.with_name(f"{name.stem}{options.suffix}{ending}")
 
 
-def _check_collisions(pairs: Sequence[tuple[Path, Path]]) -> None:
-    sources = {real(source) for source, _ in pairs}
+def files_read(
+    sources: Sequence[Path], options: BatchOptions, reads: Callable[[Path], Sequence[Path]]
+) -> frozenset[Path]:
+    """Where the inputs are, their list, and what `reads` names for each of them."""
+    lists = [Path(options.files_from)] if options.files_from else []
+    return frozenset(map(real, {*sources, *lists, *(path for source in sources for path in reads(source))}))
+
+
+def _check_collisions(pairs: Sequence[tuple[Path, Path]], read: frozenset[Path]) -> None:
     owners: dict[Path, Path] = {}
     for source, target in pairs:
-        if real(target) in sources:
+        if real(target) in read:
             raise UsageError(f"{target} is an input and would be overwritten", "choose another output")
         if other := owners.get(target):
             remedy = "put them through one at a time, or into folders of their own"

@@ -11,7 +11,7 @@ from deformcli.options import BatchOptions
 from deformcli.runtime.stop import asked_to_stop
 
 from .job import Job
-from .plan import Item, plan, real
+from .plan import Item, files_read, plan, real
 from .report import Outcome, Report, outcome, reporting
 
 STOPPING = "interrupted: ending what is in hand; once more ends at once"
@@ -25,16 +25,17 @@ def run(options: BatchOptions, job: Job) -> Report:
         KeyboardInterrupt: after Ctrl-C or SIGTERM; what was in hand is written and reported.
     """
     _check_stdout(options)
-    items = plan(options)
+    items = plan(options, job.reads)
+    read = files_read([item.source for item in items], options, job.reads)
     todo = [item for item in items if not item.skipped]
-    with reporting(items, options) as report:
+    with reporting(items, options, read) as report:
         for item in items:
             if item.skipped:
                 report.add(outcome(item, "skipped"))
         if todo and (job.preview if options.dry_run else options.executor == "local"):
             job.load()
         with asked_to_stop(STOPPING) as interrupted:
-            planned = frozenset(real(item.target) for item in items)
+            planned = read.union(real(item.target) for item in items)
             for new in _outcomes(todo, job, options, planned, lambda: interrupted.is_set() or report.to_stop):
                 report.add(new)
         if interrupted.is_set():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -52,6 +53,12 @@ def resolve_weights(
     if own:
         return _checked(entry, _user_file(Path(copy), entry.format))
     return verified_file(entry, offline=offline)
+
+
+def named_files(*names: str | None) -> list[Path]:
+    """The user's own files among names such as ID, FILE and ID=FILE."""
+    texts = [text for name in names if name for text in (name, name.partition("=")[2])]
+    return [Path(text) for text in texts if os.path.isfile(text)]
 
 
 def verified_file(entry: WeightsEntry, *, offline: bool = False, again: bool = False) -> Path:
