@@ -276,16 +276,20 @@ def test_tags_of_a_tiff_that_are_about_the_picture(tmp_path):
         assert dict(image.getexif()) == {ARTIST: "Ann"}
 
 
-def test_place_of_a_photo_is_kept_or_stripped(tmp_path):
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "avif", "tiff"])
+def test_place_of_a_photo_is_kept_or_stripped(tmp_path, suffix, depth):
     tags = exif(6)
     tags.get_ifd(0x8825)[1] = "N"
     Image.fromarray(RGB).save(tmp_path / "a.jpg", exif=tags)
     picture = images.read_image(tmp_path / "a.jpg")
+    picture = replace(picture, rgb=images.to_depth(picture.rgb, depth))
     for metadata in (True, False):
-        images.write_image(picture, tmp_path / "b.jpg", metadata=metadata)
-        with Image.open(tmp_path / "b.jpg") as image:
+        images.write_image(picture, tmp_path / f"b.{suffix}", metadata=metadata)
+        with Image.open(tmp_path / f"b.{suffix}") as image:
+            image.load()
             assert dict(image.getexif().get_ifd(0x8825)) == ({1: "N"} if metadata else {})
-            assert bool(image.info.get("exif")) == metadata
+            assert bool(image.info.get("exif")) == (metadata and suffix != "tiff")
 
 
 def test_damaged_exif_is_left_behind(tmp_path):
