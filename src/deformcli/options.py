@@ -103,9 +103,9 @@ class BatchOptions:
         _files(help="Of outputs in a folder or on stdout; auto: the input's."),
     ] = "auto"
     quality: Annotated[int | None, _files(min=1, max=100, help="Of JPEG, WebP and AVIF.")] = None
-    metadata: Annotated[Literal["keep", "strip"], _files(help="EXIF with the place; colour profiles always stay.")] = (
-        "keep"
-    )
+    metadata: Annotated[
+        Literal["keep", "strip"], _files(help="EXIF with the place, XMP, IPTC, texts; colour profiles stay.")
+    ] = "keep"
     exists: Annotated[
         Literal["error", "skip", "overwrite", "rename"] | None,
         _files(help="What to do where the output is there already (one file: error, several: skip)."),
