@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -111,6 +112,24 @@ def test_palette_with_transparency(tmp_path, suffix):
     image.save(tmp_path / f"a.{suffix}", transparency=3)
     picture = images.read_image(tmp_path / f"a.{suffix}")
     assert np.array_equal(picture.alpha == 0, np.array(image) == 3)
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("count", [1, 3])
+def test_one_colour_of_a_png_is_transparent(depth, count):
+    levels = RANDOM.integers(0, 2**depth, (6, 9, count))
+    levels[2, 3] = 77
+    rows = b"".join(b"\0" + row.astype(f">u{depth // 8}").tobytes() for row in levels)
+    kind = {1: 0, 3: 2}[count]
+    chunks = {b"IHDR": struct.pack(">IIBBBBB", 9, 6, depth, kind, 0, 0, 0), b"tRNS": struct.pack(">H", 77) * count}
+    chunks |= {b"IDAT": zlib.compress(rows), b"IEND": b""}
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks.items()
+    )
+    picture = images.decode_image(data, "a")
+    assert np.array_equal(picture.alpha == 0, (levels == 77).all(axis=2)) and picture.grey == (count == 1)
+    assert np.array_equal(picture.rgb[..., :count], levels)
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "jpg", "tiff", "avif"])

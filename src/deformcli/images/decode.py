@@ -215,6 +215,8 @@ def _picture(image: ImageFile.ImageFile, data: bytes, number: int, truncated: bo
     rgb, alpha, grey = deep.decode(data, bits=bits, frame=number)
     if image.format == "TIFF":
         rgb, alpha = tiff.straight(image, rgb, alpha)
+    elif grey and alpha is None and isinstance(clear := image.info.get("transparency"), int):  # OpenCV knows not
+        alpha = np.where(rgb[..., 0] == clear, 0, 65535).astype(np.uint16)
     return replace(_upright(image, rgb, alpha, grey, code=_cicp(data)), notes=notes)
 
 
