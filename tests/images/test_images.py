@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -111,6 +112,24 @@ def test_palette_with_transparency(tmp_path, suffix):
     image.save(tmp_path / f"a.{suffix}", transparency=3)
     picture = images.read_image(tmp_path / f"a.{suffix}")
     assert np.array_equal(picture.alpha == 0, np.array(image) == 3)
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("count", [1, 3])
+def test_one_colour_of_a_png_is_transparent(depth, count):
+    levels = RANDOM.integers(0, 2**depth, (6, 9, count))
+    levels[2, 3] = 77
+    rows = b"".join(b"\0" + row.astype(f">u{depth // 8}").tobytes() for row in levels)
+    kind = {1: 0, 3: 2}[count]
+    chunks = {b"IHDR": struct.pack(">IIBBBBB", 9, 6, depth, kind, 0, 0, 0), b"tRNS": struct.pack(">H", 77) * count}
+    chunks |= {b"IDAT": zlib.compress(rows), b"IEND": b""}
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks.items()
+    )
+    picture = images.decode_image(data, "a")
+    assert np.array_equal(picture.alpha == 0, (levels == 77).all(axis=2)) and picture.grey == (count == 1)
+    assert np.array_equal(picture.rgb[..., :count], levels)
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "jpg", "tiff", "avif"])
@@ -276,16 +295,20 @@ def test_tags_of_a_tiff_that_are_about_the_picture(tmp_path):
         assert dict(image.getexif()) == {ARTIST: "Ann"}
 
 
-def test_place_of_a_photo_is_kept_or_stripped(tmp_path):
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "avif", "tiff"])
+def test_place_of_a_photo_is_kept_or_stripped(tmp_path, suffix, depth):
     tags = exif(6)
     tags.get_ifd(0x8825)[1] = "N"
     Image.fromarray(RGB).save(tmp_path / "a.jpg", exif=tags)
     picture = images.read_image(tmp_path / "a.jpg")
+    picture = replace(picture, rgb=images.to_depth(picture.rgb, depth))
     for metadata in (True, False):
-        images.write_image(picture, tmp_path / "b.jpg", metadata=metadata)
-        with Image.open(tmp_path / "b.jpg") as image:
+        images.write_image(picture, tmp_path / f"b.{suffix}", metadata=metadata)
+        with Image.open(tmp_path / f"b.{suffix}") as image:
+            image.load()
             assert dict(image.getexif().get_ifd(0x8825)) == ({1: "N"} if metadata else {})
-            assert bool(image.info.get("exif")) == metadata
+            assert bool(image.info.get("exif")) == (metadata and suffix != "tiff")
 
 
 def test_damaged_exif_is_left_behind(tmp_path):

@@ -13,8 +13,8 @@ from itertools import count, dropwhile, takewhile
 from pathlib import Path
 
 from deformcli.errors import DeformError, MissingExtraError, UsageError, debugging, one_line
-from deformcli.images import Picture, decode_image, encode_image, file_bytes
-from deformcli.images.formats import WRITABLE
+from deformcli.images import Picture, can_hold, decode_frames, decode_image, encode_frames, encode_image, file_bytes
+from deformcli.images.formats import WRITABLE, writable
 from deformcli.options import BatchOptions
 from deformcli.runtime.storage import write_atomic, write_new, writing
 
@@ -27,8 +27,10 @@ def read(item: Item, job: Job, options: BatchOptions) -> Work | Outcome:
     """Read a picture and what belongs to it."""
     start = time.perf_counter()
     try:
-        work = Work(item, _picture(item.source, options))
-        work.found = job.prepare(item.source, work.picture)
+        frames = [Work(item, picture) for picture in _pictures(item.source, options)]
+        for frame in frames:
+            frame.found = job.prepare(item.source, frame.picture)
+        work, work.further = frames[0], frames[1:]
     except MissingExtraError as error:
         if str(item.source) in (options.inputs or ()) or options.files_from:  # it was asked for by its name
             return failure(item, error)
@@ -39,10 +41,13 @@ def read(item: Item, job: Job, options: BatchOptions) -> Work | Outcome:
     return work
 
 
-def _picture(source: Path, options: BatchOptions) -> Picture:
+def _pictures(source: Path, options: BatchOptions) -> list[Picture]:
     data, name = (stdin_bytes(), "stdin") if source == STDIO else (file_bytes(source), str(source))
-    truncated = options.truncated == "keep"
-    return decode_image(data, name, max_pixels=options.max_pixels, frame=options.frame, truncated=truncated)
+    most, truncated = options.max_pixels, options.truncated == "keep"
+    if options.frame == "all":
+        return decode_frames(data, name, max_pixels=most, truncated=truncated)
+    frame = int(options.frame) if options.frame else None
+    return [decode_image(data, name, max_pixels=most, frame=frame, truncated=truncated)]
 
 
 def write(work: Work, result: Done, options: BatchOptions, planned: frozenset[Path]) -> Outcome:
@@ -53,8 +58,9 @@ def write(work: Work, result: Done, options: BatchOptions, planned: frozenset[Pa
     start, item = time.perf_counter(), work.item
     try:
         files = {
-            output.path or item.target: _encoded(output.picture, output.path or item.target, work, options)
+            part.path or item.target: _encoded(part, work, options)
             for output in sorted(result.outputs, key=_is_target)
+            for part in _parts(output, work, options)
         }
         paths = _put(files, item, planned)
     except _ThereAlready as there:
@@ -66,7 +72,8 @@ def write(work: Work, result: Done, options: BatchOptions, planned: frozenset[Pa
     older = [f"{path} is of an earlier run" for path in _older(paths, planned)] if result.numbered else []
     seconds = round(work.seconds + time.perf_counter() - start, 3)
     item = replace(item, target=paths[-1])
-    notes = (*work.picture.notes, *result.notes, *older)
+    read_notes = [note for one in (work, *work.further) for note in one.picture.notes]
+    notes = tuple(dict.fromkeys((*read_notes, *result.notes, *older)))
     return outcome(item, "done", outputs=tuple(map(str, paths)), seconds=seconds, notes=notes)
 
 
@@ -140,16 +147,32 @@ def _older(written: Sequence[Path], planned: frozenset[Path]) -> list[Path]:
     return [path for path in older if real(path) not in planned]
 
 
-def _encoded(picture: Picture, path: Path, work: Work, options: BatchOptions) -> bytes:
-    suffix = path.suffix
-    if path == STDIO:
-        own = next((suffix for suffix, kind in WRITABLE.items() if kind == picture.format), ".png")
-        suffix = own if options.format == "auto" else f".{options.format}"
-    source = work.item.source
-    same = picture is work.picture and WRITABLE.get(suffix.lower()) == picture.format and source.is_file()
-    if same and source != STDIO and options.metadata == "keep" and options.quality is None and options.frame is None:
+def _parts(output: Output, work: Work, options: BatchOptions) -> list[Output]:
+    """The output, or one for each of its frames where no file of its format holds them."""
+    frames = [output.picture, *output.further]
+    if not output.further or can_hold(frames, _suffix(output, work, options)):
+        return [output]
+    return [Output(frame, work.beside(f"-{number}")) for number, frame in enumerate(frames, 1)]
+
+
+def _suffix(output: Output, work: Work, options: BatchOptions) -> str:
+    path = output.path or work.item.target
+    if path != STDIO:
+        return path.suffix
+    formats = writable(frames=bool(output.further))
+    own = next((suffix for suffix, kind in formats.items() if kind == output.picture.format), ".png")
+    return own if options.format == "auto" else f".{options.format}"
+
+
+def _encoded(output: Output, work: Work, options: BatchOptions) -> bytes:
+    picture, suffix, source = output.picture, _suffix(output, work, options), work.item.source
+    keep = options.metadata == "keep"
+    if output.further or suffix.lower() not in WRITABLE:
+        return encode_frames([picture, *output.further], suffix, quality=options.quality, metadata=keep)
+    same = picture is work.picture and WRITABLE[suffix.lower()] == picture.format and source.is_file()
+    if same and source != STDIO and keep and options.quality is None and options.frame is None:
         return source.read_bytes()
-    return encode_image(picture, suffix, quality=options.quality, metadata=options.metadata == "keep")
+    return encode_image(picture, suffix, quality=options.quality, metadata=keep)
 
 
 def refusal(error: Exception) -> DeformError:

@@ -23,12 +23,14 @@ class Work:
     picture: Picture
     found: Any = None
     """What the job's `prepare` made."""
+    further: Sequence[Work] = ()
+    """The frames behind this one, with `--frame all`."""
     seconds: float = 0.0
 
     @property
     def pixels(self) -> int:
-        """How many the picture has."""
-        return self.picture.size[0] * self.picture.size[1]
+        """How many the picture has, or all of its frames."""
+        return self.picture.size[0] * self.picture.size[1] + sum(work.pixels for work in self.further)
 
     def beside(self, tag: str) -> Path:
         """A further output, named like the item's target with `tag` at the end of the stem.
@@ -43,10 +45,14 @@ class Work:
 
 @dataclass(frozen=True)
 class Output:
-    """A picture to write. `path`: None is the item's target, which is written last; others must be nobody's target."""
+    """A picture to write. `path`: None is the item's target, which is written last; others must be nobody's target.
+
+    `further` are the frames behind it: in the same file, or in numbered ones where the format holds no frames.
+    """
 
     picture: Picture
     path: Path | None = None
+    further: Sequence[Picture] = ()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 
 from deformcli.errors import NothingToDoError, UsageError, one_line
-from deformcli.images.formats import READABLE, WRITABLE, picture_format
+from deformcli.images.formats import READABLE, WRITABLE, picture_format, writable
 from deformcli.options import BatchOptions
 from deformcli.runtime.storage import writing
 
@@ -85,7 +85,7 @@ def plan(options: BatchOptions, reads: Callable[[Path], Sequence[Path]] = lambda
         pairs = [(source, output / _target_name(name, options)) for source, name in _sources(inputs, options)]
         _check_folder(output)
     else:
-        picture_format(output.suffix)
+        picture_format(output.suffix, frames=options.frame == "all")
         pairs = [(inputs[0][0], output)]
     _check_collisions(pairs, files_read([source for source, _ in pairs], options, reads))
     items = [Item(source, target, number=number) for number, (source, target) in enumerate(pairs)]
@@ -232,7 +232,7 @@ def _wanted(name: Path, options: BatchOptions) -> bool:
 
 
 def _target_name(name: Path, options: BatchOptions) -> Path:
-    ending = name.suffix if name.suffix.lower() in WRITABLE else ".png"
+    ending = name.suffix if name.suffix.lower() in writable(frames=options.frame == "all") else ".png"
     if options.format != "auto":
         ending = f".{options.format}"
     return name.with_name(f"{name.stem}{options.suffix}{ending}")

@@ -23,6 +23,8 @@ from .picture import Picture
 _READABLE = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "TIFF", "GIF", "PPM")
 _SHALLOW = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB")
 """Modes of Pillow that have at most 8 bits a channel."""
+_PHOTOS = ("MPO", "HEIF")
+"""Formats of phones, with previews or a depth map behind a photo: the one that is shown is the photo."""
 _TEXT_LIMIT = 64 << 20
 """Bytes of text and of a profile in a PNG; what holds more is no picture but a bomb."""
 
@@ -60,6 +62,33 @@ def decode_image(
             image.seek(number)
         _check(image, name, max_pixels)
         return _picture(image, data, number, truncated)
+
+
+def decode_frames(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS, truncated: bool = False) -> list[Picture]:
+    """Every page or frame in the bytes of a file, at least one; see `decode_image`.
+
+    Args:
+        max_pixels: so many in all of them.
+    """
+    with _refusing(data, name):
+        image = _opened(data, name)
+        if getattr(image, "n_frames", 1) == 1 or image.format in _PHOTOS:
+            return [decode_image(data, name, max_pixels=max_pixels, truncated=truncated)]
+        # What a PNG shows where animations are not known is no frame of its own.
+        numbers = range(1 if image.info.get("default_image") else 0, image.n_frames)  # type: ignore[attr-defined]
+        if image.width * image.height * len(numbers) > max_pixels:
+            size = f"{len(numbers)} frames of {image.width} x {image.height} pixels"
+            raise UsageError(f"{name} has {size}, more than {max_pixels:,}", "choose a --frame, or raise --max-pixels")
+        return [_frame(image, data, name, number, max_pixels) for number in numbers]
+
+
+def _frame(image: ImageFile.ImageFile, data: bytes, name: str, number: int, max_pixels: int) -> Picture:
+    image.seek(number)
+    _check(image, name, max_pixels)
+    picture = _picture(image, data, number, truncated=False)
+    duration = None if image.format == "TIFF" else image.info.get("duration", 0)
+    loop = image.info.get("loop", 1 if image.format == "GIF" else 0)
+    return replace(picture, duration=duration, loop=loop)
 
 
 @contextmanager
@@ -105,7 +134,9 @@ def _refusing(data: bytes, name: str) -> Iterator[None]:
     except Exception as error:  # decoders raise whatever comes when they meet a damaged file
         if isinstance(error, ValueError) and "too large for PngImagePlugin" in str(error):
             raise UsageError(f"{name} has very long texts or profiles", "strip it of its metadata") from error
-        raise UsageError(f"{name} is damaged: {one_line(error)}", "get a whole copy of it") from error
+        cut_off = data[:2] == b"\xff\xd8" and "truncated" in str(error)
+        remedy = "get a whole copy of it" + ", or take what there is with --truncated keep" * cut_off
+        raise UsageError(f"{name} is damaged: {one_line(error)}", remedy) from error
 
 
 def _opened(data: bytes, name: str) -> ImageFile.ImageFile:
@@ -116,8 +147,7 @@ def _opened(data: bytes, name: str) -> ImageFile.ImageFile:
 def _frame_number(image: ImageFile.ImageFile, name: str, frame: int | None) -> int:
     """The frame to read, from 0."""
     frames = getattr(image, "n_frames", 1)
-    # A phone's photo has previews or a depth map behind it: the one that is shown is the photo.
-    if frame is None and frames > 1 and image.format not in ("MPO", "HEIF"):
+    if frame is None and frames > 1 and image.format not in _PHOTOS:
         cause = f"{name} is animated or has pages: {frames} frames"
         raise UsageError(cause, f"choose one with --frame, 1 to {frames}, or --frame all")
     if frame is not None and frame > frames:
@@ -188,6 +218,8 @@ def _picture(image: ImageFile.ImageFile, data: bytes, number: int, truncated: bo
         alpha = np.where(rgb[..., 0] == clear, 0, 65535).astype(np.uint16)
     if image.format == "TIFF":
         rgb, alpha = tiff.straight(image, rgb, alpha)
+    elif grey and alpha is None and isinstance(clear := image.info.get("transparency"), int):  # OpenCV knows not
+        alpha = np.where(rgb[..., 0] == clear, 0, 65535).astype(np.uint16)
     return replace(_upright(image, rgb, alpha, grey, code=_cicp(data)), notes=notes)
 
 

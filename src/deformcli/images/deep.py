@@ -1,6 +1,7 @@
 """16 bits a channel, which Pillow does not have in colour: decoded by OpenCV, encoded here with profile and EXIF.
 
-tifffile does not serve: it writes no EXIF directories, and reads LZW by another package alone.
+So are all TIFFs: Pillow compresses none that has a directory of EXIF. tifffile does not serve: it writes no such
+directories, and reads LZW by another package alone.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Callable
 
 import numpy as np
 
@@ -98,22 +98,19 @@ def encode_png(pixels: np.ndarray, picture: Picture) -> bytes:
 
 
 def encode_tiff(pixels: np.ndarray, picture: Picture) -> bytes:
-    """A TIFF file of (H, W, C) uint16, compressed with deflate, with what `picture` says beside them."""
+    """A TIFF file of (H, W, C) uint8 or uint16, compressed with deflate, with what `picture` says beside them."""
     height, width, count = pixels.shape
-    body = zlib.compress(pixels.astype("<u2").tobytes(), LEVEL)
+    bits = 8 * pixels.itemsize
+    body = zlib.compress(pixels.astype(f"<u{pixels.itemsize}").tobytes(), LEVEL)
     tags = tiff_tags(picture)
-    tags[256], tags[257], tags[258] = width, height, (16,) * count
+    tags[256], tags[257], tags[258] = width, height, (bits,) * count
     tags[259], tags[262] = 8, 2 if count > 2 else 1  # deflate; RGB, or grey with 0 = black
     tags[273], tags[278], tags[279] = 0, height, len(body)  # one strip, 0 bytes behind the tags: Pillow adds their size
     tags[277], tags[284] = count, 1  # channels side by side
     if picture.dpi:
         tags[282], tags[283], tags[296] = *picture.dpi, 2  # an inch
-    if count == 4:
+    if count in (2, 4):
         tags[338] = 2  # alpha, not multiplied in
     if picture.icc:
         tags[34675] = picture.icc
     return tags.tobytes().removeprefix(b"Exif\0\0") + body
-
-
-ENCODERS: dict[str, Callable[[np.ndarray, Picture], bytes]] = {"PNG": encode_png, "TIFF": encode_tiff}
-"""Format -> encoder of (H, W, C) uint16 with the metadata of a picture."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from deformcli.errors import UsageError, one_line
 from deformcli.runtime.storage import write_atomic, writing
 
 from . import deep, metadata, profiles
-from .formats import picture_format
+from .formats import ANIMATED, picture_format
 from .picture import Picture, to_depth
 
 _NO_ALPHA = ("JPEG", "BMP")
@@ -50,20 +53,87 @@ def encode_image(picture: Picture, suffix: str, *, quality: int | None = None, m
         UsageError: a suffix that cannot be written, or transparency or HDR colours into a format without them.
     """
     kind = picture_format(suffix)
+    _check(picture, kind)
+    picture = _for_format(picture if metadata else picture.stripped(), kind)
+    if kind == "TIFF":
+        return deep.encode_tiff(to_channels(picture), picture)
+    if kind == "PNG" and picture.rgb.dtype == np.uint16:
+        return deep.encode_png(to_channels(picture), picture)
+    return _saved(to_pillow(picture, alpha=kind not in _NO_ALPHA), kind, **_saving_options(picture, kind, quality))
+
+
+def can_hold(pictures: Sequence[Picture], suffix: str) -> bool:
+    """Whether one file of the format can hold the pictures as its frames or pages; `encode_frames` makes it."""
+    kind = picture_format(suffix, frames=True)
+    timed = {picture.size for picture in pictures if picture.duration is not None}
+    same = len(timed) == 1 and None not in [picture.duration for picture in pictures]
+    return kind == "TIFF" or (kind in ANIMATED and same)
+
+
+def encode_frames(
+    pictures: Sequence[Picture], suffix: str, *, quality: int | None = None, metadata: bool = True
+) -> bytes:
+    """The bytes of one file of all the pictures, which is to be one that `can_hold` them.
+
+    Animations have 8 bits a channel, a GIF 256 colours a frame as well. The first picture's metadata is that of all.
+
+    Raises:
+        UsageError: as `encode_image`.
+    """
+    kind = picture_format(suffix, frames=True)
+    if kind == "TIFF":
+        return _pages([encode_image(one, suffix, metadata=metadata and one is pictures[0]) for one in pictures])
+    for picture in pictures:
+        _check(picture, kind)
+    ready = [_for_format(picture if metadata else picture.stripped(), kind) for picture in pictures]
+    mode = "RGBA" if any(picture.alpha is not None for picture in ready) else "RGB"
+    images = [to_pillow(picture).convert(mode) for picture in ready]
+    options = _saving_options(replace(ready[0], grey=False), kind, quality)
+    if kind == "GIF":
+        images = [_with_palette(image) for image in images]
+        options |= {"disposal": 2} if mode == "RGBA" else {}
+    if kind != "GIF" or ready[0].loop != 1:
+        options |= {"loop": ready[0].loop}
+    durations = [round(picture.duration or 0) for picture in ready]
+    return _saved(images[0], kind, save_all=True, append_images=images[1:], duration=durations, **options)
+
+
+def _pages(files: Sequence[bytes]) -> bytes:
+    out = io.BytesIO()
+    with AppendingTiffWriter(out) as writer:
+        for data in files:
+            writer.write(data)
+            writer.newFrame()
+    return out.getvalue()
+
+
+def _with_palette(image: Image.Image) -> Image.Image:
+    """255 colours, and one that is transparent where there is one."""
+    made = image.convert("RGB").quantize(255 if image.mode == "RGBA" else 256)
+    if image.mode == "RGB":
+        return made
+    clear = np.asarray(image)[..., 3] < 128
+    with_hole = Image.fromarray(np.where(clear, np.uint8(255), np.asarray(made)))
+    with_hole.putpalette(made.getpalette() or [])
+    with_hole.info["transparency"] = 255
+    return with_hole
+
+
+def _check(picture: Picture, kind: str) -> None:
     if kind in _NO_ALPHA and picture.alpha is not None and (picture.alpha < np.iinfo(picture.alpha.dtype).max).any():
         raise UsageError(f"{kind} has no transparency, the picture has", "write it as .png or .webp")
     if kind != "PNG" and picture.cicp:
         raise UsageError(f"{kind} does not hold the picture's HDR colours (PQ or HLG)", "write it as .png")
-    picture = _for_format(picture if metadata else picture.stripped(), kind)
-    if picture.rgb.dtype == np.uint16 and kind in deep.ENCODERS:
-        return deep.ENCODERS[kind](to_channels(picture), picture)
+
+
+def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     out = io.BytesIO()
     try:
-        to_pillow(picture, alpha=kind not in _NO_ALPHA).save(out, kind, **_saving_options(picture, kind, quality))
+        image.save(out, kind, **options)
     except KeyError as error:
         raise UsageError(f"this Pillow cannot write {kind}", "write it as .png") from error
     except (OSError, ValueError) as error:
-        size = "{} x {}".format(*picture.size)
+        size = "{} x {}".format(*image.size)
         raise UsageError(f"{size} pixels do not fit {kind}: {one_line(error)}", "write it as .png") from error
     return out.getvalue()
 
@@ -71,7 +141,7 @@ def encode_image(picture: Picture, suffix: str, *, quality: int | None = None, m
 def _for_format(picture: Picture, kind: str) -> Picture:
     """The picture in the colours that its profile will describe in a file of that kind."""
     icc = picture.icc
-    if kind == "BMP" and icc:  # holds none
+    if kind in ("BMP", "GIF") and icc:  # they hold none
         return _in_srgb(picture)
     deep_alpha = picture.alpha is not None and picture.rgb.dtype == np.uint16  # as grey few programs read it in a TIFF
     coloured = kind in ("WEBP", "AVIF") or (kind == "TIFF" and deep_alpha) or (icc and not profiles.is_grey(icc))
@@ -97,9 +167,6 @@ def _saving_options(picture: Picture, kind: str, quality: int | None) -> dict[st
             options = _lossy(quality or 90)
         case "WEBP":
             options = {"quality": quality} if quality else {"lossless": True, "exact": True}
-        case "TIFF":
-            options = {"compression": "tiff_adobe_deflate", "exif": metadata.tiff_tags(picture)}
-            said |= {"exif": None, "xmp": None}
         case "PNG":
             options = {"pnginfo": metadata.png_info(picture)}
         case _:

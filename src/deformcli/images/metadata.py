@@ -37,13 +37,17 @@ def exif_and_turn(image: Image.Image, kind: str) -> tuple[bytes | None, Callable
     """EXIF without the orientation, and what applies that; none where it is damaged: the pixels may be well."""
     try:
         exif = image.getexif()
-        turn = _UPRIGHT.get(exif.pop(_ORIENTATION, 1), np.asarray)
+        orientation = exif.pop(_ORIENTATION, None)
+        turn = _UPRIGHT.get(orientation, np.asarray)
         if kind == "JXL" and not image.jpeg:  # type: ignore[attr-defined]  # its own orientation has been applied
             turn = np.asarray
         for tag in [tag for tag in exif if kind == "TIFF" and tag not in ABOUT]:
             del exif[tag]
         exif.bigtiff = False  # no other format knows that of a BigTIFF
-        return exif.tobytes() if exif else None, turn
+        said = exif.tobytes() if exif else None
+        if orientation:  # the image is not ours, and other frames share its EXIF
+            exif[_ORIENTATION] = orientation
+        return said, turn
     except Exception:
         return None, np.asarray
 

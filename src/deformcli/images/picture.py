@@ -35,6 +35,10 @@ class Picture:
     """Of a PNG, by its keys; "Comment" is that of a JPEG or GIF too."""
     cicp: bytes | None = None
     """The chunk of a PNG that says how HDR colours are coded; other colours have a profile instead."""
+    duration: float | None = None
+    """Milliseconds that a frame of an animation is shown."""
+    loop: int = 0
+    """How often an animation is played, 0 = for ever."""
     notes: tuple[str, ...] = ()
     """What its reader should tell of the file: what was left out, or is missing."""
 
