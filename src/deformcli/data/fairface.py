@@ -34,13 +34,12 @@ def open_fairface(root: str, split: str, *, view: str = "frontal") -> RotatedPho
     folder = Path(root)
     if not (folder / MESHES).is_file():
         raise UsageError(f"{root}: no FairFace with its {MESHES} there", SOURCE)
-    minors = _minors(folder)
     if view == "frontal":
-        return RotatedPhotos(root, split, minors)
+        return RotatedPhotos(root, split, _is_adult)
     views = []
     for name, row in read_meshes(folder / MESHES).items():
         yaw = float(row["yaw_pitch_roll_2d"][0])  # type: ignore[index]
-        adult, turned = folder / name not in minors, LEAST <= abs(yaw) <= MOST and row["spread"] < USABLE
+        adult, turned = _is_adult(folder / name), LEAST <= abs(yaw) <= MOST and row["spread"] < USABLE
         if adult and turned and split_of(name) == split:
             views.append(View(folder / name, None, name, yaw))
     if not views:
@@ -51,7 +50,6 @@ def open_fairface(root: str, split: str, *, view: str = "frontal") -> RotatedPho
     return found
 
 
-def _minors(root: Path) -> set[Path]:
-    """Pictures of people who may not be grown up, as the labels say; none where there are no labels."""
-    paths = [root / name for name in read_meshes(root / MESHES)]
-    return {path for path in paths if labels_of(path).get("age", ADULTS[0]) not in ADULTS}
+def _is_adult(path: Path) -> bool:
+    """Whether the labels say so of who is in a picture, or there are none."""
+    return labels_of(path).get("age", ADULTS[0]) in ADULTS

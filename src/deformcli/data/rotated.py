@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,9 +28,9 @@ class RotatedPhotos(Pairs):
 
     TEST_YAWS = (-75, -60, -45, -30, -15, 15, 30, 45, 60, 75)
 
-    def __init__(self, root: str, split: str, left_out: Collection[Path] = ()) -> None:
+    def __init__(self, root: str, split: str, is_wanted: Callable[[Path], bool] = lambda path: True) -> None:
         photos = near_frontal(Path(root), Path(root) / MESHES, split)
-        self.photos = [(path, points) for path, points in photos if path not in left_out]
+        self.photos = [(path, points) for path, points in photos if is_wanted(path)]
         paths = [path for path, _ in self.photos]
         self.pictures = Files(paths, [person(path) for path in paths])
         self.max_yaw = 75.0

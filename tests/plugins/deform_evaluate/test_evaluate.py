@@ -205,8 +205,8 @@ def test_the_worst_group_is_in_the_tables(command, labelled, tiny_weights, tmp_p
     args = ("inpaint", "--data", labelled, "--weights", tiny_weights("inpaint"), "--size", 32, "--metrics", "mse")
     ended = command("evaluate", *args, "--by", "age", "--html", "page.html", "--csv", "a.csv")
     assert ended.code == 0
-    page = (tmp_path / "page.html").read_text()
-    lines = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
+    page, table = ((tmp_path / name).read_text() for name in ("page.html", "a.csv"))
+    lines = list(csv.DictReader(table.splitlines()))
     assert {line["group"] for line in lines if line["axis"] == "age"} == {"[old]", "young"}
     for text in (ended.out, page):
         assert "worst group" in text and ("[old] (2)" in text or "young (2)" in text)
