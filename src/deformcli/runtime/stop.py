@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,11 +14,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def asked_to_stop(told: str = "") -> Iterator[threading.Event]:
+def asked_to_stop(told: str = "", *, in_logs: bool = False) -> Iterator[threading.Event]:
     """An event that the first Ctrl-C or SIGTERM sets, so that nothing is left half done; the second interrupts at once.
 
-    Signals that are ignored stay so, and where this is not the main thread none is caught. `told`: what stderr is told
-    at the first.
+    Signals that are ignored stay so, and where this is not the main thread none is caught. `told`: what a terminal is
+    told at the first; and stderr where it is none, if `in_logs`.
     """
     asked = threading.Event()
 
@@ -25,7 +26,7 @@ def asked_to_stop(told: str = "") -> Iterator[threading.Event]:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
-        if told:
+        if told and (in_logs or sys.stderr.isatty()):
             with suppress(OSError):  # by the system itself: the program may be in the middle of a line
                 os.write(2, f"\n{told}\n".encode())
 

@@ -91,7 +91,7 @@ class Trainer:
         late = time_limit(self.config.max_hours)
         word = f"stopping after this step, to be saved in {self.out / CHECKPOINT}; once more ends at once"
         self.processes.wait()  # the others may still look whether the folder is empty
-        with self._log(about, tensorboard) as log, asked_to_stop(word if log else "") as asked:
+        with self._log(about, tensorboard) as log, asked_to_stop(word if log else "", in_logs=True) as asked:
             try:
                 self._go_on(log, report, lambda: asked.is_set() or late())
             except Exception:
