@@ -99,9 +99,8 @@ def measure(
                     features[name, space].append(description.float().cpu())
         groups += truth.groups(batch)
         columns["person"].append(batch["person"].cpu() if "person" in batch else _content(target))
-        for name in ("yaw", "item"):
-            if name in batch:
-                columns[name].append(batch[name].cpu())
+        for name in {"yaw", "item"} & batch.keys():
+            columns[name].append(batch[name].cpu())
         if observe is not None:
             observe(batch, images, measured)
     if not groups:
