@@ -219,10 +219,11 @@ def test_damaged_pictures_do_not_end_a_run(command, photos, tmp_path):
         (("frontalize", "--set", "perceptual_weights=gone.safetensors"), "losses.perceptual being 0"),
     ],
 )
-def test_a_helper_network_that_nothing_uses_is_refused(refused, photos, tmp_path, args, words):
+def test_a_helper_network_that_nothing_uses_is_refused(command, photos, tmp_path, args, words):
     save_file({"a": torch.zeros(1)}, tmp_path / "net.safetensors")
-    said = refused(2, "train", *args, "--data", photos)
-    assert words in said and "--set losses." in said
+    ended = command("train", *args, "--data", photos)
+    cause, remedy = ended.err.splitlines()[-2:]
+    assert ended.code == 2 and words in cause and "--set losses." in remedy
 
 
 def test_loss_terms_without_their_network_are_named(command, refused, photos):
