@@ -15,7 +15,7 @@ from .options import FaceOptions, ViewOptions
 TOO_FAR = 25  # degrees, as `Face.yaw` guesses them: beside a face turned further too much would have to change
 
 
-def check(faces: FaceOptions, view: ViewOptions, output: str) -> None:
+def check(faces: FaceOptions, view: ViewOptions, output: str | None) -> None:
     """Raise UsageError for options that make no sense, whatever the pictures."""
     if not re.fullmatch(r"largest|all|[1-9]\d*", faces.face):
         raise UsageError(f"--face {faces.face}: no such choice", "use largest, all or a number from 1")

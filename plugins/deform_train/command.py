@@ -10,6 +10,7 @@ import typer
 
 from deformcli import options, registry
 from deformcli.errors import UsageError
+from deformcli.runtime import log
 
 from .options import ProcessOptions, RunOptions, StartOptions, TrainingOptions
 
@@ -62,7 +63,7 @@ def train(
         if weights is not None:
             trainer.begin_with(weights)
         if process.dry_run:
-            typer.echo(_tried(trainer), err=True)
+            log.info(_tried(trainer))
             return
         from .progress import progress
 
@@ -70,7 +71,7 @@ def train(
             trainer.run(report, {"data": data}, process.tensorboard)
         if processes.leading:
             has_command = task in context.parent.command.commands
-            typer.echo(_summary(trainer, data, task if has_command else None), err=True)
+            log.info(_summary(trainer, data, task if has_command else None))
 
 
 def _base(kind: Any, preset: str | None, checkpoint: Path | None, weights: Path | None) -> Any:

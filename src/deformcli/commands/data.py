@@ -108,7 +108,7 @@ def _tell(path: Path, meshes: int, new: int, failed: dict[str, DeformError], as_
     if as_json:
         told = {"file": str(path), "meshes": meshes, "new": new, "faceless": faceless, "unreadable": unreadable}
         typer.echo(json.dumps(told, indent=2))
-    typer.echo(f"{meshes} meshes in {path}, {new} of them new", err=True)
+    runtime.log.info("%s meshes in %s, %s of them new", meshes, path, new)
     for error in list(failed.values())[:SHOWN]:
         typer.echo(f"  {error.cause}", err=True)
     if len(failed) > SHOWN:
