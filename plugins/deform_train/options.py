@@ -13,7 +13,13 @@ from deformcli import options
 class RunOptions:
     """Where a run is, and by which config."""
 
-    out: Annotated[Path, typer.Option(help="Folder for checkpoints, log and samples.")] = Path("runs/new")
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for checkpoints, log and samples; by default a new runs/RECIPE-NUMBER, with --resume auto the "
+            "last one, with --resume FILE that of the file."
+        ),
+    ] = None
     masks: options.Masks = None
     preset: Annotated[
         str | None, typer.Option(help="A named config of the recipe: best by default, or that of --resume.")

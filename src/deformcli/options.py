@@ -31,7 +31,8 @@ def weights_ids(context: typer.Context) -> list[str]:
 
 
 Data = Annotated[
-    list[str], typer.Option("--data", metavar="KIND:ROOT", help="Where the pictures are; may repeat. See docs/data.md.")
+    list[str],
+    typer.Option("--data", metavar="KIND[:ROOT]", help="Where the pictures are; may repeat. See docs/data.md."),
 ]
 Masks = Annotated[
     str | None,

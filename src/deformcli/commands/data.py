@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deformcli.data.sources import Source
 
 app = typer.Typer(help="Look at data sets, and make ready photos of one's own.", no_args_is_help=True)
-Specs = Annotated[list[str], typer.Argument(metavar="KIND:ROOT...", help="As in --data; see docs/data.md.")]
+Specs = Annotated[list[str], typer.Argument(metavar="KIND[:ROOT]...", help="As in --data; see docs/data.md.")]
 Sheet = Annotated[Path | None, typer.Option("--sheet", metavar="FILE.png", help="Write a contact sheet.")]
 Photos = Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder of photos; those below count too.")]
 Output = Annotated[
@@ -41,10 +41,11 @@ def default() -> None:
 @app.command()
 def check(specs: Specs, sheet: Sheet = None, as_json: Json = False, no_progress: NoProgress = False) -> None:
     """Read every picture: count them, people and sizes by split, and name those that cannot be read (exit 3)."""
+    from deformcli.data import located
     from deformcli.data.check import contact_sheet, summarize
     from deformcli.images import write_image
 
-    sources = [opened for spec in specs for opened in _splits(spec)]
+    sources = [opened for spec in located(specs) for opened in _splits(spec)]
     summaries = [summarize(source, split, _each_read(source, not no_progress)) for split, source in sources]
     if as_json:
         typer.echo(json.dumps([_brief(summary) for summary in summaries], indent=2))
