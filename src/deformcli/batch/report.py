@@ -106,7 +106,7 @@ class Report:
         if self.options.as_json:
             typer.echo(json.dumps([asdict(told) for told in self.outcomes], indent=2))
         skipped = self.counts["skipped"]
-        if self.there or (skipped and skipped == self.total):
+        if self.there or self.total == skipped > 1:  # what is skipped otherwise has a line of its own
             there = f", {self.there} of them as the output is there already (see --exists)" if self.there else ""
             log.info("%s of %s skipped%s", skipped, self.total, there)
         if self.interrupted:
