@@ -48,6 +48,8 @@ def test_manual_has_every_command_option_and_exit_code():
     manual = MANUAL.read_text("utf-8")
     for text in (".SS deform frontalize", ".SS deform weights verify", r"\-\-show\-warp", "\n.B 130\n"):
         assert text in manual
+    for option in (r"\-q, \-\-quiet", r"\-v, \-\-verbose"):
+        assert manual.count(option) == manual.count(".SS deform ")
     if shutil.which("mandoc"):
         check = subprocess.run(["mandoc", "-T", "lint", "-W", "error", MANUAL], capture_output=True, check=False)
         assert (check.returncode, check.stdout) == (0, b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -18,7 +19,7 @@ def files(tmp_path, monkeypatch):
     user = tmp_path / "user" / "config.toml"
     monkeypatch.setattr(config, "user_file", lambda: user)
     monkeypatch.setenv("DEFORM_LOAD_PLUGINS", "frontalize,inpaint,train,evaluate,synthesize,studio")
-    for name in config.OF_THE_USER[1:]:
+    for name in ("data_dir", *config.OF_THE_USER[1:]):
         monkeypatch.setenv(f"DEFORM_{name.upper()}", "")  # so that it is put back, whatever a test's file says
         monkeypatch.delenv(f"DEFORM_{name.upper()}")
     registry.plugins.cache_clear()
@@ -89,6 +90,21 @@ def test_the_users_file_may_choose_plugins_and_folders(files, show, tmp_path, ca
     assert {r.name: r.status for r in registry.plugins().records}["train"] == "disabled"
 
 
+def test_folders_of_data(files, show, monkeypatch):
+    user = str(config.user_file())
+    files("", '[data]\nroots = ["/srv/data", "~/sets"]')
+    assert show()["data.roots"] == (f"/srv/data{os.pathsep}~/sets", user)
+    assert os.environ["DEFORM_DATA_DIR"] == f"/srv/data{os.pathsep}~/sets"
+    monkeypatch.delenv("DEFORM_DATA_DIR")
+    files('data = ["folder:photos"]', '[data]\nroots = "/srv/data"\n[data.check]\njson = true')
+    assert show()["data.roots"] == ("/srv/data", user)
+    monkeypatch.setenv("DEFORM_DATA_DIR", "/mnt")
+    assert show()["data.roots"] == ("/mnt", "DEFORM_DATA_DIR")
+    monkeypatch.delenv("DEFORM_DATA_DIR")
+    files('[data]\nroots = "sets"', '[data]\nroots = "/srv/data"')
+    assert show()["data.roots"] == ("sets", "deform.toml")
+
+
 @pytest.mark.parametrize(
     ("text", "cause"),
     [
@@ -98,6 +114,8 @@ def test_the_users_file_may_choose_plugins_and_folders(files, show, tmp_path, ca
         ('weights = "../evil.safetensors"', "leads out of the project"),
         ('weights = "inpaint-128=/tmp/evil.safetensors"', "leads out of the project"),
         ('[train]\ndata = ["folder:~/photos"]', "leads out of the project"),
+        ('[data]\nroots = ["/srv/data"]', "leads out of the project"),
+        ('[data]\nplaces = ["sets"]', "data places: there is no such option"),
         ('[frontalize]\nshow-warp = "link/x"', "leads out of the project"),
         ("[weights.lst]\njson = true", "weights lst: there is no such command"),
         ("[frontalize]\nmask = 1", "frontalize mask: there is no such option"),

@@ -74,7 +74,7 @@ def recipe(
     """Measure weights and baselines on items that were not trained on: same items, same masks, same seed."""
     kind = registry.choose("recipe", recipe, registry.recipes())
 
-    from deformcli.data import InOrder
+    from deformcli.data import InOrder, located
     from deformcli.evaluation import training_people
     from deformcli.recipes import open_items
     from deformcli.runtime import choose_device
@@ -83,6 +83,7 @@ def recipe(
     from .methods import choose_baselines, open_predictors
     from .run import run
 
+    data, gallery = located(data), located(gallery or [])
     device = choose_device(metrics.device)
     changes = [f"training.size={size}", f"training.seed={metrics.seed}", *([f"masks={masks}"] if masks else [])]
     names = weights or [kind.predictor.default_weights]
@@ -147,11 +148,12 @@ def sweep(
     """Lay runs side by side with their warped pictures w1..wK: what one setting does."""
     kind = registry.choose("recipe", recipe, registry.recipes())
 
+    from deformcli.data import located
     from deformcli.images import write_image
     from deformcli.runtime import choose_device
 
     from .sweep import lay_out, runs_with
 
     changes = [f"training.size={size}", f"training.seed={seed}"]
-    sheet = lay_out(kind, runs_with(kind, setting, runs), data, split, changes, items, choose_device(device))
+    sheet = lay_out(kind, runs_with(kind, setting, runs), located(data), split, changes, items, choose_device(device))
     write_image(sheet, output)

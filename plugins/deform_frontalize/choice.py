@@ -17,7 +17,7 @@ TOO_FAR = 25  # degrees, as `Face.yaw` guesses them: beside a face turned furthe
 SMALL = 24  # pixels from brow to chin: of less, the network sees a blob
 
 
-def check(faces: FaceOptions, view: ViewOptions, output: str) -> None:
+def check(faces: FaceOptions, view: ViewOptions, output: str | None) -> None:
     """Raise UsageError for options that make no sense, whatever the pictures."""
     if not re.fullmatch(r"largest|all|[1-9]\d*", faces.face):
         raise UsageError(f"--face {faces.face}: no such choice", "use largest, all or a number from 1")

@@ -28,7 +28,8 @@ class Frontalize(Job):
     network: NetworkOptions
     faces: FaceOptions
     view: ViewOptions
-    output: Path
+    output: Path | None
+    suffix = "-frontal"
     same_size = False  # faces are cut out to one size
 
     def load(self) -> None:
@@ -110,9 +111,9 @@ class Frontalize(Job):
         return Done(outputs, notes, numbered=self._is_numbered)
 
 
-def _below(target: Path, output: Path) -> Path:
+def _below(target: Path, output: Path | None) -> Path:
     """Where a target lies in the output folder, without its suffix: the tree of the warps is that of the outputs."""
-    in_folder = target != output and target.is_relative_to(output)
+    in_folder = output is not None and target != output and target.is_relative_to(output)
     return (target.relative_to(output) if in_folder else Path(target.name)).with_suffix("")
 
 

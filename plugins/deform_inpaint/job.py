@@ -25,6 +25,7 @@ class Inpaint(Job):
     masks: MaskOptions
     tile: int | None
     max_pixels: int
+    suffix = "-inpainted"
     together = False  # a picture alone has windows enough for the network
 
     def load(self) -> None:

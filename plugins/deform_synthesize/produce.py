@@ -10,11 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import typer
 
 from deformcli.data import Sample, person_file, write_index, write_person
 from deformcli.errors import DeformError, UsageError
-from deformcli.runtime import bar, write_atomic
+from deformcli.runtime import bar, log, write_atomic
 
 MULTIPIE = tuple(range(-90, 91, 15))
 
@@ -63,7 +62,7 @@ def produce(config: SetConfig, people: Sequence[str], make: Make, workers: int, 
                 advance()
     finally:
         count = write_index(config.out)
-    typer.echo(f"{len(people)} people, {count} pairs in {config.out}", err=True)
+    log.info("%s people, %s pairs in %s", len(people), count, config.out)
 
 
 def _check(config: SetConfig) -> None:

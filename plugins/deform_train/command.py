@@ -11,6 +11,8 @@ import typer
 
 from deformcli import options, registry
 from deformcli.errors import UsageError
+from deformcli.runs import RUNS, last_run, new_run
+from deformcli.runtime import log, writing
 
 from .options import ProcessOptions, RunOptions, StartOptions, TrainingOptions
 
@@ -36,6 +38,7 @@ def train(
     kind = registry.choose("recipe", recipe, registry.recipes())
     task = kind.predictor.task
 
+    from deformcli.data import located
     from deformcli.recipes import flat, override
     from deformcli.training import find_checkpoint, joined
     from deformcli.weights import resolve_weights
@@ -43,8 +46,8 @@ def train(
     # where it starts from, and its config
     if start.resume and start.resume != "auto" and start.init_from:
         raise UsageError("--resume FILE and --init-from exclude one another", "a resumed run has its weights already")
-    out = run.out or _folder(start.resume)
-    checkpoint = find_checkpoint(out, start.resume) if data or start.resume else None
+    data, out = located(data), run.out or _folder(task, start.resume)
+    checkpoint = find_checkpoint(out, start.resume) if out and (data or start.resume) else None
     begin = start.init_from if checkpoint is None else None
     weights = resolve_weights(begin, task=task, offline=process.offline) if begin else None
     helpers = [_helper(name, process.offline) for name in start.weights or []]
@@ -60,26 +63,36 @@ def train(
 
     # the run
     with joined(process.device) as processes:
-        trainer = _trainer(kind(config), data, out, processes, process.threads)
+        trainer = _trainer(kind(config), data, out or RUNS, processes, process.threads)
         if checkpoint is not None:
             trainer.restore(checkpoint)
         if weights is not None:
             trainer.begin_with(weights)
         if process.dry_run:
-            typer.echo(_tried(trainer), err=True)
+            log.info(_tried(trainer))
             return
+        if run.out is None and processes.leading:  # the others write nothing
+            trainer.out = out or _new_folder(task)
+            log.info("the run is %s", trainer.out)
         from .progress import progress
 
         with progress(trainer, not process.no_progress) as report:
             trainer.run(report, {"data": data}, process.tensorboard)
         if processes.leading:
             has_command = task in context.parent.command.commands
-            typer.echo(_summary(trainer, data, task if has_command else None), err=True)
+            log.info(_summary(trainer, data, task if has_command else None))
 
 
-def _folder(resume: str | None) -> Path:
-    """Where a run goes that is not told: on in the folder of its checkpoint, else into a new one."""
-    return Path("runs/new") if resume in (None, "auto") else Path(resume).parent
+def _folder(recipe: str, resume: str | None) -> Path | None:
+    """Where a run goes on that is not told; None for a new one."""
+    if resume is None:
+        return None
+    return last_run(recipe) if resume == "auto" else Path(resume).parent
+
+
+def _new_folder(recipe: str) -> Path:
+    with writing(RUNS, "name another folder with --out"):
+        return new_run(recipe)
 
 
 def _base(kind: Any, preset: str | None, checkpoint: Path | None, weights: Path | None) -> Any:
@@ -153,7 +166,7 @@ def _summary(trainer: Trainer, data: list[str], command: str | None) -> str:
     if trainer.best:
         lines.append(f"best at step {trainer.best['step']}, mean squared error {trainer.best['mse']:.5f}")
     if trainer.step < trainer.config.steps:
-        lines.append("go on with the same command and --resume auto")
+        lines.append(f"go on with the same command, {shlex.join(['--out', str(trainer.out)])} and --resume auto")
     lines.append(f"measure it: {shlex.join(['deform', *_measured(trainer.recipe, data), '--weights', str(weights)])}")
     if command:
         lines.append(f"use it: {shlex.join(['deform', command, 'IN', '-o', 'OUT', '--weights', str(weights)])}")

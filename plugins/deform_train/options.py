@@ -15,7 +15,10 @@ class RunOptions:
 
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for checkpoints, log and samples: that of --resume FILE, or else runs/new."),
+        typer.Option(
+            help="Folder for checkpoints, log and samples; by default a new runs/RECIPE-NUMBER, with --resume auto the "
+            "last one, with --resume FILE that of the file."
+        ),
     ] = None
     masks: options.Masks = None
     preset: Annotated[

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -24,6 +24,7 @@ from . import __version__, registry
 from . import config as settings
 from .commands import completions, config, data, doctor, plugins, weights
 from .errors import DeformError, UsageError, debugging, one_line
+from .runtime.tell import listen, listen_less, listen_more, log
 
 
 def build_app(plugin_registry: registry.Registry | None = None) -> typer.Typer:
@@ -47,12 +48,14 @@ def build_app(plugin_registry: registry.Registry | None = None) -> typer.Typer:
 def main(args: Sequence[str] | None = None) -> int:
     """Run `deform` with `args` (None: the process's) and return its exit code."""
     _open_standard_streams()
+    listen()
     try:
         if "_DEFORM_COMPLETE" in os.environ:  # a shell asks: let Typer know the shells
             completion_init()
         files = settings.read_files()
         settings.apply_tool_settings(files)
         command = typer.main.get_command(build_app())
+        _add_options_of_all(command)
         _refuse_empty_texts(command)
         whole = all(record.status == "loaded" for record in registry.plugins().records)
         # With a plugin left out, its options in a file are nobody's: no reason to refuse everything else.
@@ -67,6 +70,31 @@ def main(args: Sequence[str] | None = None) -> int:
     except Exception as error:
         return _refuse(error)
     return code or 0
+
+
+def _add_options_of_all(command: Any) -> None:
+    """Give each command that is no group -q and -v, but for what it means otherwise by these names."""
+    for child in getattr(command, "commands", {}).values():
+        _add_options_of_all(child)
+    if not hasattr(command, "commands"):
+        own = {name for one in command.params for name in (one.name, *one.opts, *one.secondary_opts)}
+        app = typer.Typer(add_completion=False)
+        app.command()(_options_of_all)
+        new = typer.main.get_command(app).params
+        command.params += [one for one in new if own.isdisjoint((one.name, *one.opts))]
+
+
+_heard_first = partial(typer.Option, is_eager=True, expose_value=False)
+
+
+def _options_of_all(
+    quiet: Annotated[
+        bool, _heard_first("--quiet", "-q", help="Show no progress and no summaries.", callback=listen_less)
+    ] = False,
+    verbose: Annotated[
+        bool, _heard_first("--verbose", "-v", help="Say what is used, and causes of errors.", callback=listen_more)
+    ] = False,
+) -> None: ...
 
 
 def _version(wanted: bool) -> None:
@@ -122,7 +150,15 @@ def _refuse(error: Exception) -> int:
     cause, remedy, code = _words(error)
     if cause:  # Typer's "no arguments: show the help" is an error without words
         typer.echo(f"error: {cause}\n  fix: {remedy}", err=True)
+    for earlier in _causes(error):
+        log.debug("  because of %s", one_line(earlier))
     return code
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    while earlier := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
+        yield earlier
+        error = earlier
 
 
 def _words(error: Exception) -> tuple[str, str, int]:

@@ -31,7 +31,8 @@ def weights_ids(context: typer.Context) -> list[str]:
 
 
 Data = Annotated[
-    list[str], typer.Option("--data", metavar="KIND:ROOT", help="Where the pictures are; may repeat. See docs/data.md.")
+    list[str],
+    typer.Option("--data", metavar="KIND[:ROOT]", help="Where the pictures are; may repeat. See docs/data.md."),
 ]
 Masks = Annotated[
     str | None,
@@ -86,8 +87,14 @@ class BatchOptions:
         list[str] | None, typer.Argument(help="Files, folders, patterns such as 'photos/*.jpg', or - for stdin.")
     ] = None
     output: Annotated[
-        str, typer.Option("--output", "-o", help="A file for one input, otherwise a folder; - is stdout.")
-    ]
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A file for one input, otherwise a folder; - is stdout. Default: a file beside the one input, or "
+            "stdout for stdin.",
+        ),
+    ] = None
 
     recursive: Annotated[bool, _files("--recursive", "-r", help="Search the folders below input folders too.")] = False
     include: Annotated[
@@ -97,7 +104,9 @@ class BatchOptions:
     files_from: Annotated[
         str | None, _files(metavar="FILE", help="Also the inputs that FILE lists, one a line; - is stdin.")
     ] = None
-    suffix: Annotated[str, _files(metavar="TEXT", help="Goes before the dot of outputs in a folder.")] = ""
+    suffix: Annotated[
+        str, _files(metavar="TEXT", help="Goes before the dot of outputs in a folder, or beside their input.")
+    ] = ""
     format: Annotated[
         Literal["auto", "png", "jpg", "webp", "avif", "tiff"],
         _files(help="Of outputs in a folder or on stdout; auto: the input's."),

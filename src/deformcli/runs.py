@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +17,9 @@ ABOUT = "run.json"  # what was asked for, with which versions
 LOG, TABLE = "log.jsonl", "log.csv"  # a line for every step that was noted; the same as a table
 SAMPLES = "samples"  # sheets of pictures
 NUMBERED = "checkpoint-[0-9]*.safetensors"  # older checkpoints
+
+RUNS = Path("runs")
+"""Where runs go that are not told where."""
 
 NO_ROOM = "free some space or choose another --out; --resume auto goes on from the last whole checkpoint"
 """What to do where a run cannot write."""
@@ -89,6 +94,32 @@ class Run:
         """The line of the least error on the validation split."""
         measured = [line for line in self.log if "held_out_mse" in line]
         return min(measured, key=lambda line: line["held_out_mse"], default=None)
+
+
+def new_run(recipe: str) -> Path:
+    """Make a new folder RUNS/RECIPE-NUMBER, behind those that are there; whoever else makes one, it is nobody else's.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    number = max(_numbered(recipe), default=0)
+    while True:
+        number += 1
+        with suppress(FileExistsError):
+            folder = RUNS / f"{recipe}-{number}"
+            folder.mkdir(parents=True)
+            return folder
+
+
+def last_run(recipe: str) -> Path | None:
+    """The folder RUNS/RECIPE-NUMBER of the largest number; None if there is none."""
+    found = _numbered(recipe)
+    return found[max(found)] if found else None
+
+
+def _numbered(recipe: str) -> dict[int, Path]:
+    named = ((re.fullmatch(rf"{re.escape(recipe)}-(\d+)", path.name), path) for path in RUNS.glob("*") if path.is_dir())
+    return {int(match[1]): path for match, path in named if match}
 
 
 def find_runs(folder: Path) -> list[Run]:

@@ -9,6 +9,7 @@ import pytest
 
 from deformcli.batch import Item, check_writable
 from deformcli.batch import plan as plan_of
+from deformcli.batch.plan import with_output
 from deformcli.errors import DeformError, NothingToDoError, UsageError
 from deformcli.options import BatchOptions
 
@@ -52,6 +53,35 @@ def test_plan(tree, inputs, output, recursive, expected):
     found = planned(inputs, output, recursive=recursive, exists="overwrite")
     assert found == {str(Path(a)): str(Path(b)) for a, b in expected.items()}
     assert not (tree / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "output"),
+    [
+        ("in/a.png", {}, "in/a-done.png"),
+        ("in/b.JPG", {}, "in/b-done.JPG"),
+        ("./in/sub/a.png", {"suffix": "_new", "format": "webp"}, "in/sub/a_new.webp"),
+        ("in/anim.gif", {}, "in/anim-done.png"),
+        ("in/odd[1].png", {}, "in/odd[1]-done.png"),
+        ("-", {"suffix": "_new"}, "-"),
+    ],
+)
+def test_without_an_output_it_lies_beside_the_one_input(tree, given, options, output):
+    write("in/anim.gif")
+    write("in/odd[1].png")
+    assert with_output(BatchOptions(inputs=[given], **options), "-done").output == output
+    asked_for = BatchOptions(inputs=[given], output="x.png", **options)
+    assert with_output(asked_for, "-done") is asked_for
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"inputs": ["in"]}, {"inputs": ["in/a.png", "in/b.JPG"]}, {"inputs": ["in/*.png"]}, {"files_from": "list"}],
+)
+def test_several_inputs_need_an_output(tree, given):
+    with pytest.raises(UsageError, match="needs a place") as caught:
+        with_output(BatchOptions(**given), "-done")
+    assert caught.value.remedy == "choose a folder with -o"
 
 
 def test_format_that_cannot_be_written_becomes_png(tree):

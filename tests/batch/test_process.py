@@ -73,6 +73,32 @@ def test_through_a_pipe(negative, data, kind):
     assert Image.open(io.BytesIO(webp.stdout)).format == "WEBP"
 
 
+def test_without_an_output_it_lies_beside_and_stdout_names_it(negative):
+    Path("a.png").write_bytes(PNG.getvalue())
+    ended = negative("a.png")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"a-result.png\n", b"")
+    again = negative("a.png")
+    assert (again.returncode, again.stdout) == (2, b"") and b"a-result.png exists already" in again.stderr
+    renamed = negative("a.png", "--exists", "rename", "-v")
+    assert (renamed.stdout, renamed.stderr[:27]) == (b"a-result-1.png\n", b"a.png -> a-result-1.png in ")
+    (told,) = json.loads(negative("a.png", "--exists", "overwrite", "--json").stdout)
+    assert told["outputs"] == ["a-result.png"]
+    piped = negative("-", input=PNG.getvalue())
+    assert (np.array(Image.open(io.BytesIO(piped.stdout))) == RGB.max() - RGB).all()
+
+
+def test_what_is_there_already_is_told_in_one_line(negative):
+    Path("a.png").write_bytes(PNG.getvalue()), Path("a-result.png").write_bytes(PNG.getvalue())
+    skipped = negative("a.png", "--exists", "skip")
+    assert (skipped.returncode, skipped.stdout) == (0, b"a-result.png\n")
+    assert skipped.stderr == b"1 of 1 skipped, 1 of them as the output is there already (see --exists)\n"
+    Path("out").mkdir(), Path("out/a.png").write_bytes(PNG.getvalue())
+    some = negative("a.png", "a-result.png", "-o", "out")
+    assert some.stderr == b"1 of 2 skipped, 1 of them as the output is there already (see --exists)\n"
+    quiet = negative("a.png", "a-result.png", "-o", "out", "--quiet")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, b"", b"")
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_pipes_with_names(negative):
     os.mkfifo("pipe")

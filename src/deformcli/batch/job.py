@@ -98,6 +98,8 @@ class Job:
     imported when the command runs, so that it may import what it likes, but torch is best left to `load`.
     """
 
+    suffix: str = "-result"
+    """What the name of an output beside its input has before the dot."""
     together: bool = True
     """Whether pictures gain by being worked on together; if not, they come one at a time, and Ctrl-C waits for one."""
     same_size: bool = True

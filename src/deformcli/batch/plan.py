@@ -55,8 +55,24 @@ class Item:
         return path.with_stem(f"{self.stem}-{number}{end}" if called_after else f"{path.stem}-{number}")
 
 
+def with_output(options: BatchOptions, suffix: str) -> BatchOptions:
+    """The options with an output if they have none: one file becomes another beside it, stdin becomes stdout.
+
+    Its name has `suffix` before the dot, or that of the options. Raises UsageError if several pictures may come.
+    """
+    if options.output is not None:
+        return options
+    inputs = options.inputs or []
+    if len(inputs) > 1 or options.files_from or any(os.path.isdir(given) or _is_pattern(given) for given in inputs):
+        raise UsageError("what becomes of a folder or of several pictures needs a place", "choose a folder with -o")
+    if not inputs or inputs == [str(STDIO)]:
+        return replace(options, output=str(STDIO))
+    beside = _target_name(Path(inputs[0]), replace(options, suffix=options.suffix or suffix))
+    return replace(options, output=str(beside))
+
+
 def plan(options: BatchOptions, reads: Callable[[Path], Sequence[Path]] = lambda source: ()) -> list[Item]:
-    """Which file becomes which; reads no picture and writes nothing.
+    """Which file becomes which, for options `with_output`; reads no picture and writes nothing.
 
     Files in folders are pictures by their suffix, or by `include`. A name with *, ? or [ is a pattern if no file is
     called so. A pattern that nothing matches among other inputs, or a file that `files_from` names and that is not
@@ -76,6 +92,7 @@ def plan(options: BatchOptions, reads: Callable[[Path], Sequence[Path]] = lambda
     if "/" in options.suffix or os.sep in options.suffix:
         raise UsageError(f"--suffix {options.suffix}: not a part of a name", "choose another folder with -o")
     single = len(inputs) == 1 and not options.files_from and (inputs[0][0] == STDIO or _is_file(inputs[0][0]))
+    assert options.output is not None
     output = Path(options.output)
     if output == STDIO:
         if not single:
@@ -159,7 +176,7 @@ def _expand(given: Path, options: BatchOptions, keep: bool) -> Iterator[tuple[Pa
         kept = keep and not given.is_absolute() and ".." not in given.parts
         yield given, given if kept else Path(given.name)
         return
-    output = real(options.output)
+    output = real(str(options.output))
     if is_folder and output == real(given) and not options.suffix:
         raise UsageError(f"{given} is the input and the output folder", "choose another folder, or use --suffix")
     # Results of an earlier run are no input, wherever links lead. Pictures below the output are, if asked for by name.
@@ -171,6 +188,10 @@ def _expand(given: Path, options: BatchOptions, keep: bool) -> Iterator[tuple[Pa
         made |= bool(options.suffix) and output == top and match.stem.endswith(options.suffix)
         if _wanted(name, options) and not made and match.is_file():
             yield match, name
+
+
+def _is_pattern(given: str) -> bool:
+    return glob.has_magic(given) and not os.path.exists(given)
 
 
 def _is_file(given: Path) -> bool:

@@ -18,8 +18,9 @@ from deformcli.errors import DeformError, PartialError, UsageError
 from deformcli.options import BatchOptions
 from deformcli.runtime.progress import Advance, bar
 from deformcli.runtime.storage import writing
+from deformcli.runtime.tell import log
 
-from .plan import Item, real
+from .plan import STDIO, Item, real
 
 Status = Literal["done", "skipped", "failed", "planned"]
 
@@ -74,11 +75,18 @@ class Report:
     first_failure: Outcome | None = None
     unwritten: DeformError | None = None
     """Why lines of the report file are missing."""
+    there: int = 0
+    """How many were skipped because their outputs are there already."""
     interrupted: bool = False
     to_stop: bool = False
     """Whether a failure is to stop the run."""
     started: float = field(default_factory=time.perf_counter)
     _waiting: dict[int, Outcome] = field(default_factory=dict)
+
+    @property
+    def tells_target(self) -> bool:
+        """Whether stdout is to have the name of the output, which the user did not choose."""
+        return self.options.output is None and self.options.inputs != [str(STDIO)] and not self.options.as_json
 
     def add(self, new: Outcome) -> None:
         """Take an outcome; tell all whose turn has come."""
@@ -97,6 +105,10 @@ class Report:
             self.lines.close()
         if self.options.as_json:
             typer.echo(json.dumps([asdict(told) for told in self.outcomes], indent=2))
+        skipped = self.counts["skipped"]
+        if self.there or self.total == skipped > 1:  # what is skipped otherwise has a line of its own
+            there = f", {self.there} of them as the output is there already (see --exists)" if self.there else ""
+            log.info("%s of %s skipped%s", skipped, self.total, there)
         if self.interrupted:
             typer.echo(f"interrupted: {self.counts['failed']} failed, {self.said()}", err=True)
 
@@ -139,6 +151,12 @@ class Report:
         self._write(asdict(told))
         if self.options.as_json:
             self.outcomes.append(told)
+        there = told.status == "skipped" and not told.notes
+        self.there += there
+        if told.status == "done":
+            log.debug("%s -> %s in %.2f s", told.source, told.target, told.seconds)
+        if self.tells_target and (there or told.status == "done"):
+            typer.echo(os.fsencode(told.target))
         if told.status == "planned" and not self.options.as_json:
             typer.echo(f"planned: {told.source} -> {told.target}", err=True)
             for note in told.notes:

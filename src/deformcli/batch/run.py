@@ -11,7 +11,7 @@ from deformcli.options import BatchOptions
 from deformcli.runtime.stop import asked_to_stop
 
 from .job import Job
-from .plan import Item, files_read, plan, real
+from .plan import Item, files_read, plan, real, with_output
 from .report import Outcome, Report, outcome, reporting
 
 STOPPING = "interrupted: ending what is in hand; once more ends at once"
@@ -24,9 +24,10 @@ def run(options: BatchOptions, job: Job) -> Report:
         PartialError: some items failed. DeformError: all did. With one item: its own error; or what `plan` refuses.
         KeyboardInterrupt: after Ctrl-C or SIGTERM; what was in hand is written and reported.
     """
-    _check_stdout(options)
-    items = plan(options, job.reads)
-    read = files_read([item.source for item in items], options, job.reads)
+    placed = with_output(options, job.suffix)
+    _check_stdout(placed)
+    items = plan(placed, job.reads)
+    read = files_read([item.source for item in items], placed, job.reads)
     todo = [item for item in items if not item.skipped]
     with reporting(items, options, read) as report:
         for item in items:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from deformcli.data.sources import Source
 
 app = typer.Typer(help="Look at data sets, and make ready photos of one's own.", no_args_is_help=True)
-Specs = Annotated[list[str], typer.Argument(metavar="KIND:ROOT...", help="As in --data; see docs/data.md.")]
+Specs = Annotated[list[str], typer.Argument(metavar="KIND[:ROOT]...", help="As in --data; see docs/data.md.")]
 Sheet = Annotated[Path | None, typer.Option("--sheet", metavar="FILE.png", help="Write a contact sheet.")]
 Photos = Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder of photos; those below count too.")]
 Output = Annotated[
@@ -42,10 +42,11 @@ def default() -> None:
 @app.command()
 def check(specs: Specs, sheet: Sheet = None, as_json: Json = False, no_progress: NoProgress = False) -> None:
     """Read every picture: count them, people and sizes by split, and name those that cannot be read (exit 3)."""
+    from deformcli.data import located
     from deformcli.data.check import contact_sheet, summarize
     from deformcli.images import write_image
 
-    sources = [opened for spec in specs for opened in _splits(spec)]
+    sources = [opened for spec in located(specs) for opened in _splits(spec)]
     summaries = [summarize(source, split, _each_read(source, not no_progress)) for split, source in sources]
     if as_json:
         typer.echo(json.dumps([_brief(summary) for summary in summaries], indent=2))
@@ -109,7 +110,7 @@ def _tell(path: Path, meshes: int, new: int, failed: dict[str, DeformError], as_
     if as_json:
         told = {"file": str(path), "meshes": meshes, "new": new, "faceless": faceless, "unreadable": unreadable}
         typer.echo(json.dumps(told, indent=2))
-    typer.echo(f"{meshes} meshes in {path}, {new} of them new", err=True)
+    runtime.log.info("%s meshes in %s, %s of them new", meshes, path, new)
     for error in list(failed.values())[:SHOWN]:
         typer.echo(f"  {error.cause}", err=True)
     if len(failed) > SHOWN:

@@ -97,7 +97,7 @@ def verify(names: IdsHere = None, as_json: Json = False) -> None:
 def rm(names: Ids) -> None:
     """Remove downloaded, imported and added weights from this machine."""
     paths = [path for name in names for path in _removable(weights.find_entry(name))]
-    typer.echo(f"{weights.remove(paths):,} bytes are free again", err=True)
+    runtime.log.info("%s bytes are free again", f"{weights.remove(paths):,}")
     weights.forget(names)
 
 
@@ -111,7 +111,7 @@ def prune(dry_run: DryRun = False) -> None:
     paths = list(weights.superfluous(entries))
     typer.echo("".join(f"{path}\n" for path in paths), nl=False)
     if not dry_run:
-        typer.echo(f"{weights.remove(paths):,} bytes are free again", err=True)
+        runtime.log.info("%s bytes are free again", f"{weights.remove(paths):,}")
 
 
 # Moved between machines
@@ -161,7 +161,7 @@ def add(
 ) -> None:
     """Give the best weights of a run an id, for --weights and `deform weights publish`."""
     entry = weights.add_run(run, name, licence, trained_on, replace)
-    typer.echo(f"{entry.id}: use it with --weights {entry.id}", err=True)
+    runtime.log.info("%s: use it with --weights %s", entry.id, entry.id)
 
 
 @app.command()

@@ -14,6 +14,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from deformcli.errors import WeightsError, one_line
+from deformcli.runtime.tell import log
 
 from .checksum import file_sha256, is_stamped, stamp
 from .hub import download, hub_file, quarantine
@@ -45,6 +46,7 @@ def resolve_weights(
     name, equals, copy = str(id_or_path).partition("=")
     own = bool(equals) and ID.fullmatch(name) is not None and not path.is_file()
     if not own and (path.suffix == f".{format}" or path.suffix in PICKLES or path.is_file()):
+        log.debug("weights: %s", path)
         return _user_file(path, format)
     entry = find_entry(name if own else str(id_or_path))
     if task is not None and entry.task != task:
@@ -110,6 +112,7 @@ def _not_here(entry: WeightsEntry) -> WeightsError:
 
 def _checked(entry: WeightsEntry, path: Path, again: bool = False) -> Path:
     """`path`, if it has the entry's checksum; for an entry without one, if it is such a file."""
+    log.debug("weights %s: %s", entry.id, path)
     if not entry.sha256:
         _user_file(path, entry.format)
     elif again or not is_stamped(path, entry.sha256):

@@ -200,6 +200,14 @@ def test_show_warp_writes_three_pictures(run_frontalize, save, photo, tmp_path):
     assert holes[30:100, 30:100].max() < 128
 
 
+def test_without_an_output_all_files_are_called_after_the_photo(run_frontalize, save, photo, tmp_path):
+    save("in/a.jpg", photo[40:168, 160:288])
+    ended = run_frontalize("in/a.jpg", "--aligned", "--show-warp", "warp")
+    assert (ended.code, ended.out) == (0, "in/a-frontal.jpg\n")
+    assert pixels(tmp_path / "in/a-frontal.jpg").shape == (128, 128, 3)
+    assert (tmp_path / "warp/a-frontal-flow.png").is_file()
+
+
 def test_warps_keep_the_tree_of_the_outputs(run_frontalize, save, photo, tmp_path):
     save("in/a.png", photo[40:168, 160:288]), save("in/below/a.png", photo[40:168, 160:288])
     assert run_frontalize("in", "-r", "-o", "out", "--aligned", "--show-warp", "warp").code == 0

@@ -7,8 +7,12 @@ import re
 import resource
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+
+from deformcli.runs import last_run, new_run
 
 
 @pytest.fixture
@@ -25,6 +29,19 @@ def runs(tmp_path):
     with (tmp_path / "all/b<2>/log.jsonl").open("a") as log:
         log.write('{"step": 1001, "tot')
     return tmp_path / "all"
+
+
+def test_folders_are_numbered_and_nobodys_twice(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert last_run("inpaint") is None
+    assert new_run("inpaint") == Path("runs/inpaint-1")
+    for name in ("inpaint-7", "inpaint-x", "inpaint-8-old", "frontalize-9"):
+        Path("runs", name).mkdir()
+    Path("runs/inpaint-9").write_text("a file")
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(new_run, ["inpaint"] * 8))
+    assert sorted(int(folder.name.rpartition("-")[2]) for folder in taken) == [8, *range(10, 17)]
+    assert last_run("inpaint") == Path("runs/inpaint-16")
 
 
 def test_list(command, runs):

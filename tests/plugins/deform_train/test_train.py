@@ -171,6 +171,20 @@ def test_the_printed_commands_can_be_pasted(command, save, smooth_picture, tmp_p
     assert command(*filled, "--mask", "mask.png").code == 0
 
 
+def test_a_run_that_is_not_told_where_gets_a_number(command, refused, photos, tmp_path):
+    train = ("train", "inpaint", "--data", photos, *settings("inpaint"))
+    first = command(*train, "--steps", 1)
+    assert first.code == 0 and first.err.startswith("the run is runs/inpaint-1\nstep 1/1")
+    assert (tmp_path / "runs/inpaint-1/weights.safetensors").is_file()
+    assert "no such data folder" in refused(2, "train", "inpaint", "--data", "folder:nowhere")
+    assert command(*train, "--dry-run").code == 0
+    assert command(*train, "--steps", 1, "--quiet") == (0, "", "")
+    assert [run.name for run in sorted((tmp_path / "runs").iterdir())] == ["inpaint-1", "inpaint-2"]
+    assert command(*train, "--steps", 2, "--resume", "auto").err.startswith("the run is runs/inpaint-2\nstep 2/2")
+    one = ("--resume", "runs/inpaint-1/checkpoint.safetensors")
+    assert command(*train, "--steps", 2, *one).err.startswith("the run is runs/inpaint-1\nstep 2/2")
+
+
 def test_train_and_frontalize(command, shared, photo, save):
     data = f"rotated:{shared}/data/london"
     run = command("train", "frontalize", "--data", data, "--out", "run", "--steps", 1, *settings("frontalize"))
