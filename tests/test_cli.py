@@ -17,19 +17,26 @@ from .conftest import clean_environment
 
 SWIRL = """
     import time
+    from typing import Annotated
+    import typer
     import deformcli
     from deformcli.errors import NothingToDoError
 
-    def swirl(mode: str = "no") -> int:
+    def swirl(mode: str = "no", turns: Annotated[int, typer.Option("--turns", "-q")] = 0) -> int:
         '''Swirl a picture.'''
         if mode == "refuse":
             raise NothingToDoError("no face in\\n the picture", "give one with a face")
+        if mode == "because":
+            try:
+                open("nowhere.png")
+            except OSError as error:
+                raise NothingToDoError("no picture", "give one") from error
         if mode == "crash":
             return 1 // 0
         if mode == "sleep":
             print("asleep", flush=True)
             time.sleep(60)
-        print("swirled")
+        print("swirled" + turns * "!")
         return 7
 
     @deformcli.hookimpl
@@ -94,6 +101,22 @@ def test_error_is_two_lines_and_its_exit_code(swirl):
     assert result.returncode == 5
     assert result.stderr == "error: no face in the picture\n  fix: give one with a face\n"
     assert result.stdout == ""
+
+
+def test_verbose_adds_the_causes_of_an_error(swirl):
+    two = swirl("swirl", "--mode", "because")
+    assert two.stderr == "error: no picture\n  fix: give one\n"
+    more = swirl("swirl", "--mode", "because", "-v")
+    assert more.returncode == 5 and more.stderr.startswith(two.stderr)
+    assert more.stderr.splitlines()[2:] == [
+        "  because of FileNotFoundError: [Errno 2] No such file or directory: 'nowhere.png'"
+    ]
+    assert swirl("swirl", "--mode", "because", DEFORM_VERBOSE="1").stderr == more.stderr
+
+
+def test_a_commands_own_option_keeps_its_name(swirl):
+    assert swirl("swirl", "-q", "2").stdout == "swirled!!\n"
+    assert "No such option: --quiet" in swirl("swirl", "--quiet").stderr
 
 
 def test_unexpected_error_has_no_traceback_unless_asked_for(swirl):

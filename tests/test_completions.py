@@ -38,7 +38,7 @@ LINES = {
 
 @pytest.mark.parametrize(("what", "path"), [*COMPLETIONS.items(), ("man", MANUAL)])
 def test_committed_file_is_what_the_tool_writes(deform, what, path):
-    own = "frontalize,inpaint,train,evaluate,synthesize"
+    own = "frontalize,inpaint,train,evaluate,synthesize,studio"
     assert deform("completions", what, DEFORM_LOAD_PLUGINS=own).stdout == path.read_text("utf-8"), (
         f"write it anew: DEFORM_LOAD_PLUGINS={own} deform completions {what} > {path.relative_to(ROOT)}"
     )
@@ -48,6 +48,8 @@ def test_manual_has_every_command_option_and_exit_code():
     manual = MANUAL.read_text("utf-8")
     for text in (".SS deform frontalize", ".SS deform weights verify", r"\-\-show\-warp", "\n.B 130\n"):
         assert text in manual
+    for option in (r"\-q, \-\-quiet", r"\-v, \-\-verbose"):
+        assert manual.count(option) == manual.count(".SS deform ")
     if shutil.which("mandoc"):
         check = subprocess.run(["mandoc", "-T", "lint", "-W", "error", MANUAL], capture_output=True, check=False)
         assert (check.returncode, check.stdout) == (0, b"")

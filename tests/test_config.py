@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -17,8 +18,8 @@ def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "project")
     user = tmp_path / "user" / "config.toml"
     monkeypatch.setattr(config, "user_file", lambda: user)
-    monkeypatch.setenv("DEFORM_LOAD_PLUGINS", "frontalize,inpaint,train,evaluate,synthesize")
-    for name in config.OF_THE_USER[1:]:
+    monkeypatch.setenv("DEFORM_LOAD_PLUGINS", "frontalize,inpaint,train,evaluate,synthesize,studio")
+    for name in ("data_dir", *config.OF_THE_USER[1:]):
         monkeypatch.setenv(f"DEFORM_{name.upper()}", "")  # so that it is put back, whatever a test's file says
         monkeypatch.delenv(f"DEFORM_{name.upper()}")
     registry.plugins.cache_clear()
@@ -89,6 +90,21 @@ def test_the_users_file_may_choose_plugins_and_folders(files, show, tmp_path, ca
     assert {r.name: r.status for r in registry.plugins().records}["train"] == "disabled"
 
 
+def test_folders_of_data(files, show, monkeypatch):
+    user = str(config.user_file())
+    files("", '[data]\nroots = ["/srv/data", "~/sets"]')
+    assert show()["data.roots"] == (f"/srv/data{os.pathsep}~/sets", user)
+    assert os.environ["DEFORM_DATA_DIR"] == f"/srv/data{os.pathsep}~/sets"
+    monkeypatch.delenv("DEFORM_DATA_DIR")
+    files('data = ["folder:photos"]', '[data]\nroots = "/srv/data"\n[data.check]\njson = true')
+    assert show()["data.roots"] == ("/srv/data", user)
+    monkeypatch.setenv("DEFORM_DATA_DIR", "/mnt")
+    assert show()["data.roots"] == ("/mnt", "DEFORM_DATA_DIR")
+    monkeypatch.delenv("DEFORM_DATA_DIR")
+    files('[data]\nroots = "sets"', '[data]\nroots = "/srv/data"')
+    assert show()["data.roots"] == ("sets", "deform.toml")
+
+
 @pytest.mark.parametrize(
     ("text", "cause"),
     [
@@ -98,9 +114,10 @@ def test_the_users_file_may_choose_plugins_and_folders(files, show, tmp_path, ca
         ('weights = "../evil.safetensors"', "leads out of the project"),
         ('weights = "inpaint-128=/tmp/evil.safetensors"', "leads out of the project"),
         ('[train]\ndata = ["folder:~/photos"]', "leads out of the project"),
+        ('[data]\nroots = ["/srv/data"]', "leads out of the project"),
+        ('[data]\nplaces = ["sets"]', "data places: there is no such option"),
         ('[frontalize]\nshow-warp = "link/x"', "leads out of the project"),
-        ("colour = 1", "colour: there is no such option"),
-        ("[frontalise]\nquality = 1", "frontalise: there is no such command"),
+        ("[weights.lst]\njson = true", "weights lst: there is no such command"),
         ("[frontalize]\nmask = 1", "frontalize mask: there is no such option"),
         ("quality = ", "deform.toml cannot be read as settings"),
     ],
@@ -117,3 +134,18 @@ def test_options_of_a_plugin_that_is_left_out_hurt_nobody(files, monkeypatch, ca
     monkeypatch.setenv("DEFORM_LOAD_PLUGINS", "inpaint")
     files("[swirl]\nturns = 3")
     assert main(["weights", "list"]) == 0
+
+
+@pytest.mark.parametrize("args", [["weights", "list"], ["--help"], ["config", "show"]])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[swirl]\nturns = 3", "deform.toml: swirl: there is no such command"),
+        ("turns = 3", "deform.toml: turns: there is no such option"),
+    ],
+)
+def test_settings_of_a_plugin_that_is_not_installed_hurt_nobody(files, capfd, text, words, args):
+    files(text)
+    assert main(args) == 0
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"warning: {words}") and "plugin" in line

@@ -46,11 +46,7 @@ def test_every_command_runs(page, tmp_path, monkeypatch):
         CORE_MANIFEST
     ):
         pytest.skip("needs the bundled weights")
-    environment = clean_environment(tmp_path) | {"DEFORM_LOAD_PLUGINS": "frontalize,inpaint,train,evaluate,synthesize"}
-    program = tmp_path / "bin" / "deform"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m deformcli "$@"\n')
-    program.chmod(0o755)
+    environment = _at_work(tmp_path)
     folder = tmp_path / "work"
     shutil.copytree(ROOT / "examples", folder, ignore=shutil.ignore_patterns("plugins"))
     torch.save({"features.0.weight": torch.zeros(3)}, folder / "vgg16.pth")
@@ -59,12 +55,52 @@ def test_every_command_runs(page, tmp_path, monkeypatch):
         (folder / "photos").with_name("portraits").symlink_to("photos")
     if page == "configuration":
         (folder / "deform.toml").write_text(blocks(DOCS / "configuration.md", "toml")[0])
-    environment["PATH"] = f"{program.parent}:{environment['PATH']}"
     done = subprocess.run(
         ["sh", "-e", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "warning" not in done.stderr
+
+
+def test_the_readmes_first_commands(tmp_path):
+    """As they are written, on small files; settings make the training short."""
+    if "frontalize-128" not in read_manifest(CORE_MANIFEST):
+        pytest.skip("needs the bundled weights")
+    script = re.search(r"^( {4}.*\n)+", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)[0]
+    environment, folder, examples = _at_work(tmp_path), tmp_path / "work", ROOT / "examples"
+    folder.mkdir()
+    shutil.copy(examples / "turned-30.jpg", folder / "photo.jpg")
+    picture, mask = read_image(examples / "astronaut.jpg").rgb[:96, :96], np.zeros((96, 96, 3), np.uint8)
+    mask[40:44] = 255
+    write_image(picture, folder / "img.png")
+    write_image(mask, folder / "m.png")
+    for number in (1, 2, 162_771, 182_638):  # of every split
+        write_image(picture, folder / f"data/celeba/img_align_celeba/{number:06}.jpg")
+    (folder / "deform.toml").write_text(
+        '[train]\nsteps = 1\nbatch-size = 2\nset = ["training.size=64", "training.workers=0"]\n'
+    )
+    done = subprocess.run(
+        ["sh", "-e", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "img-inpainted.png\n"), done.stderr
+    first, second, *_ = done.stderr.splitlines()
+    assert (first, second) == ("--data celeba: found celeba:data/celeba", "the run is runs/inpaint-1")
+    assert read_image(folder / "out.png").size == (128, 128)
+    filled = read_image(folder / "img-inpainted.png").rgb
+    assert (filled[mask == 0] == picture[mask == 0]).all() and (filled[40:44] != picture[40:44]).any()
+    assert (folder / "runs/inpaint-1/weights.safetensors").is_file()
+
+
+def _at_work(tmp_path: Path) -> dict[str, str]:
+    """Where `deform` is on the PATH and has the first-party plugins."""
+    program = tmp_path / "bin" / "deform"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m deformcli "$@"\n')
+    program.chmod(0o755)
+    environment = clean_environment(tmp_path) | {
+        "DEFORM_LOAD_PLUGINS": "frontalize,inpaint,train,evaluate,synthesize,studio"
+    }
+    return environment | {"PATH": f"{program.parent}:{environment['PATH']}"}
 
 
 def _photos_with_meshes(folder: Path) -> None:

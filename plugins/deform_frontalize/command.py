@@ -22,4 +22,4 @@ def frontalize(
     check(faces, view, files.output)
     if view.show_warp is not None:
         check_writable(view.show_warp)
-    run(files, Frontalize(network, faces, view, Path(files.output)))
+    run(files, Frontalize(network, faces, view, Path(files.output) if files.output else None))

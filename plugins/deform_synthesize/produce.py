@@ -14,7 +14,7 @@ import typer
 
 from deformcli.data import Sample, person_file, write_index, write_person
 from deformcli.errors import DeformError, PartialError, UsageError
-from deformcli.runtime import bar, write_atomic, writing
+from deformcli.runtime import bar, log, write_atomic, writing
 
 MULTIPIE = tuple(range(-90, 91, 15))
 
@@ -75,7 +75,7 @@ def produce(config: SetConfig, people: Sequence[str], make: Make, workers: int, 
         finally:
             count = write_index(config.out)
     made = len(people) - len(unreadable)
-    typer.echo(f"{made} people, {count} pairs in {config.out}", err=True)
+    log.info("%s people, %s pairs in %s", made, count, config.out)
     for error in unreadable:
         typer.echo(f"  {error.cause}", err=True)
     if unreadable and not made:

@@ -13,7 +13,13 @@ from deformcli import options
 class RunOptions:
     """Where a run is, and by which config."""
 
-    out: Annotated[Path, typer.Option(help="Folder for checkpoints, log and samples.")] = Path("runs/new")
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for checkpoints, log and samples; by default a new runs/RECIPE-NUMBER, with --resume auto the "
+            "last one, with --resume FILE that of the file."
+        ),
+    ] = None
     masks: options.Masks = None
     preset: Annotated[
         str | None, typer.Option(help="A named config of the recipe: best by default, or that of --resume.")
@@ -37,7 +43,7 @@ class TrainingOptions:
     save_every: Annotated[int | None, typer.Option(min=0, help="Steps between checkpoints.")] = None
     sample_every: Annotated[int | None, typer.Option(min=0, help="Steps between sample grids.")] = None
     eval_every: Annotated[
-        int | None, typer.Option(min=0, help="Steps between measurements on held-out items; 0 = none.")
+        int | None, typer.Option(min=0, help="Steps between measurements on the validation split; 0 = none.")
     ] = None
 
     def changes(self) -> list[str]:

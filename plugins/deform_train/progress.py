@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import typer
-
-from deformcli.runtime import bar, is_shown
+from deformcli.runtime import bar, is_shown, log
 
 if TYPE_CHECKING:
     from deformcli.training import Losses, Trainer
@@ -33,4 +31,4 @@ def _tell(trainer: Trainer, step: int, numbers: Losses) -> None:
     config = trainer.config
     if step == config.steps or (config.log_every and step % config.log_every == 0):
         text = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
-        typer.echo(f"step {step}/{config.steps}  {text}", err=True)
+        log.info("step %s/%s  %s", step, config.steps, text)

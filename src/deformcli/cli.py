@@ -13,8 +13,9 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 from typer.completion import completion_init
@@ -22,7 +23,8 @@ from typer.completion import completion_init
 from . import __version__, registry
 from . import config as settings
 from .commands import completions, config, data, doctor, plugins, weights
-from .errors import DeformError, debugging, one_line
+from .errors import DeformError, UsageError, debugging, one_line
+from .runtime.tell import listen, listen_less, listen_more, log
 
 
 def build_app(plugin_registry: registry.Registry | None = None) -> typer.Typer:
@@ -45,17 +47,22 @@ def build_app(plugin_registry: registry.Registry | None = None) -> typer.Typer:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run `deform` with `args` (None: the process's) and return its exit code."""
+    _open_standard_streams()
+    listen()
     try:
         if "_DEFORM_COMPLETE" in os.environ:  # a shell asks: let Typer know the shells
             completion_init()
         files = settings.read_files()
         settings.apply_tool_settings(files)
         command = typer.main.get_command(build_app())
+        _add_options_of_all(command)
+        _refuse_empty_texts(command)
         whole = all(record.status == "loaded" for record in registry.plugins().records)
         # With a plugin left out, its options in a file are nobody's: no reason to refuse everything else.
         defaults = settings.defaults(settings.option_settings(files, command, strict=whole))
         code = command.main(args=args, prog_name="deform", standalone_mode=False, default_map=defaults)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         return _reader_is_gone()
     except KeyboardInterrupt:
@@ -63,6 +70,31 @@ def main(args: Sequence[str] | None = None) -> int:
     except Exception as error:
         return _refuse(error)
     return code or 0
+
+
+def _add_options_of_all(command: Any) -> None:
+    """Give each command that is no group -q and -v, but for what it means otherwise by these names."""
+    for child in getattr(command, "commands", {}).values():
+        _add_options_of_all(child)
+    if not hasattr(command, "commands"):
+        own = {name for one in command.params for name in (one.name, *one.opts, *one.secondary_opts)}
+        app = typer.Typer(add_completion=False)
+        app.command()(_options_of_all)
+        new = typer.main.get_command(app).params
+        command.params += [one for one in new if own.isdisjoint((one.name, *one.opts))]
+
+
+_heard_first = partial(typer.Option, is_eager=True, expose_value=False)
+
+
+def _options_of_all(
+    quiet: Annotated[
+        bool, _heard_first("--quiet", "-q", help="Show no progress and no summaries.", callback=listen_less)
+    ] = False,
+    verbose: Annotated[
+        bool, _heard_first("--verbose", "-v", help="Say what is used, and causes of errors.", callback=listen_more)
+    ] = False,
+) -> None: ...
 
 
 def _version(wanted: bool) -> None:
@@ -86,13 +118,47 @@ def _ignore(value: object, **_: object) -> None:
     """What a command returns is not an exit code; `typer.Exit(code)` is."""
 
 
+def _refuse_empty_texts(command: Any) -> None:
+    """Have every option and argument refuse "", which as a path is the current folder, unless it means "none" to it."""
+    for child in getattr(command, "commands", {}).values():
+        _refuse_empty_texts(child)
+    for parameter in command.params:
+        if parameter.default != "":
+            parameter.process_value = partial(_not_empty, parameter, parameter.process_value)
+
+
+def _not_empty(parameter: Any, process: Callable[..., Any], context: Any, value: Any) -> Any:
+    if "" in (value if isinstance(value, list | tuple) else [value]):
+        name = max(parameter.opts, key=len)
+        remedy = "name something, or leave it out; a variable that is not set looks like this"
+        raise UsageError(f"{name} is an empty text", remedy)
+    return process(context, value)
+
+
+def _open_standard_streams() -> None:
+    """Have closed ones lead nowhere, or the next files that are opened would get what libraries say."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(opened)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
+
+
 def _refuse(error: Exception) -> int:
     if debugging():
         traceback.print_exception(error)
     cause, remedy, code = _words(error)
     if cause:  # Typer's "no arguments: show the help" is an error without words
         typer.echo(f"error: {cause}\n  fix: {remedy}", err=True)
+    for earlier in _causes(error):
+        log.debug("  because of %s", one_line(earlier))
     return code
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    while earlier := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
+        yield earlier
+        error = earlier
 
 
 def _words(error: Exception) -> tuple[str, str, int]:

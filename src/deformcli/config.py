@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
+import typer
 
 from .errors import UsageError, one_line
 
 PROJECT_FILE = Path("deform.toml")
 OF_THE_USER = ("load_plugins", "disable_plugins", "strict_plugins", "cache_dir", "weights_dir")
 """What a project file may not say: the environment variables DEFORM_LOAD_PLUGINS and so on."""
+DATA_ROOTS = "data.roots"
+"""What a project file may say, of folders in the project: the environment variable DEFORM_DATA_DIR."""
 DEFAULT = "default"
 
 
@@ -65,27 +68,30 @@ def read_files() -> list[File]:
 
 
 def tool_settings(files: Sequence[File]) -> Iterator[Setting]:
-    """The settings of OF_THE_USER, as the texts their environment variables hold."""
-    for name in OF_THE_USER:
-        texts = [(_text(file.table[name]), str(file.path)) for file in files if name in file.table]
-        text = os.environ.get(_variable(name))
+    """The settings of OF_THE_USER and DATA_ROOTS, as the texts their environment variables hold."""
+    for name in (*OF_THE_USER, DATA_ROOTS):
+        table, _, key = name.rpartition(".")
+        values = [(_table(file.table, table).get(key), str(file.path)) for file in files]
+        texts = [(_text(value, name), path) for value, path in values if value is not None]
+        text = os.environ.get(_tool_variable(name))
         if text is not None and text not in [found for found, _ in texts]:  # else it was put there, see below
-            texts.insert(0, (text, _variable(name)))
+            texts.insert(0, (text, _tool_variable(name)))
         yield Setting("", name, *(texts or [("", DEFAULT)])[0])
 
 
 def apply_tool_settings(files: Sequence[File]) -> None:
-    """Put what the user's file says where the tool looks for it: into this process's environment."""
+    """Put what the files say where the tool looks for it: into this process's environment."""
     for setting in tool_settings(files):
         if setting.origin != DEFAULT:
-            os.environ.setdefault(_variable(setting.name), setting.value)
+            os.environ.setdefault(_tool_variable(setting.name), setting.value)
 
 
 def option_settings(files: Sequence[File], root: Any, *, strict: bool = True) -> list[Setting]:
     """Every option of every command below `root`.
 
     Raises:
-        UsageError: a file has a key that is no option and no command, and `strict` asks to mind; it is named.
+        UsageError: a file has a key in a command's table that is none of its options, and `strict` asks to mind; it is
+            named. Tables and keys beside those may be of a plugin that is not installed: of them it warns.
     """
     leaves = dict(_leaves(root, ""))
     for file in files if strict else ():
@@ -109,9 +115,9 @@ def defaults(settings: Sequence[Setting]) -> dict[str, Any]:
     return tree
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, name: str) -> str:
     if isinstance(value, list):
-        return ",".join(map(str, value))
+        return (os.pathsep if name == DATA_ROOTS else ",").join(map(str, value))
     return str(int(value) if isinstance(value, bool) else value)
 
 
@@ -167,9 +173,12 @@ def _check_keys(file: File, leaves: Mapping[str, Mapping[str, Any]]) -> None:
             where = f"{path} {key}".strip()
             if isinstance(value, dict) and any(f"{leaf} ".startswith(f"{where} ") for leaf in leaves):
                 check(value, where, {_key(name) for name in leaves.get(where, ())})
-            elif isinstance(value, dict) or _key(key) not in known:
-                what = "command" if isinstance(value, dict) else "option"
-                raise UsageError(f"{file.path}: {where}: there is no such {what}", "see `deform --help`")
+            elif isinstance(value, dict) or (_key(key) not in known and f"{path}.{key}" != DATA_ROOTS):
+                cause = f"{file.path}: {where}: there is no such {'command' if isinstance(value, dict) else 'option'}"
+                if path:
+                    raise UsageError(cause, "see `deform --help`")
+                if "_DEFORM_COMPLETE" not in os.environ:  # completing shells show stderr
+                    typer.echo(f"warning: {cause}; it may be a plugin's that is not installed", err=True)
 
     check(file.table, "", options | set(OF_THE_USER))
 
@@ -187,13 +196,18 @@ def _look_up(files: Sequence[File], command: str, name: str, parameter: Any) -> 
     return parameter.default, DEFAULT
 
 
+def _tool_variable(name: str) -> str:
+    return "DEFORM_DATA_DIR" if name == DATA_ROOTS else _variable(name)
+
+
 def _variable(name: str) -> str:
     return f"DEFORM_{_key(name).upper()}"
 
 
 def _table(table: Mapping[str, Any], command: str) -> Mapping[str, Any]:
     for name in command.split():
-        table = table.get(name, {})
+        below = table.get(name)
+        table = below if isinstance(below, dict) else {}
     return table
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +17,9 @@ ABOUT = "run.json"  # what was asked for, with which versions
 LOG, TABLE = "log.jsonl", "log.csv"  # a line for every step that was noted; the same as a table
 SAMPLES = "samples"  # sheets of pictures
 NUMBERED = "checkpoint-[0-9]*.safetensors"  # older checkpoints
+
+RUNS = Path("runs")
+"""Where runs go that are not told where."""
 
 NO_ROOM = "free some space or choose another --out; --resume auto goes on from the last whole checkpoint"
 """What to do where a run cannot write."""
@@ -52,11 +57,13 @@ class Run:
         """The lines of the log, oldest first; none if there is no log. A line cut off by a crash is left out."""
         path = self.folder / LOG
         lines = []
-        for text in path.read_text("utf-8").splitlines() if path.exists() else ():
+        for text in path.read_text("utf-8", "replace").splitlines() if path.exists() else ():
             try:
-                lines.append(json.loads(text))
+                line = json.loads(text)
             except ValueError:
                 continue
+            if isinstance(line, dict) and isinstance(line.get("step"), int):
+                lines.append(line)
         return lines
 
     @property
@@ -84,9 +91,35 @@ class Run:
 
     @property
     def best(self) -> Line | None:
-        """The line of the least error on held-out items."""
+        """The line of the least error on the validation split."""
         measured = [line for line in self.log if "held_out_mse" in line]
         return min(measured, key=lambda line: line["held_out_mse"], default=None)
+
+
+def new_run(recipe: str) -> Path:
+    """Make a new folder RUNS/RECIPE-NUMBER, behind those that are there; whoever else makes one, it is nobody else's.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    number = max(_numbered(recipe), default=0)
+    while True:
+        number += 1
+        with suppress(FileExistsError):
+            folder = RUNS / f"{recipe}-{number}"
+            folder.mkdir(parents=True)
+            return folder
+
+
+def last_run(recipe: str) -> Path | None:
+    """The folder RUNS/RECIPE-NUMBER of the largest number; None if there is none."""
+    found = _numbered(recipe)
+    return found[max(found)] if found else None
+
+
+def _numbered(recipe: str) -> dict[int, Path]:
+    named = ((re.fullmatch(rf"{re.escape(recipe)}-(\d+)", path.name), path) for path in RUNS.glob("*") if path.is_dir())
+    return {int(match[1]): path for match, path in named if match}
 
 
 def find_runs(folder: Path) -> list[Run]:

@@ -50,6 +50,16 @@ def test_counts_and_sizes(check, folder):
     assert out.splitlines() == [f"data {split}: 4 pictures; 30 x 40 (3), 50 x 40 (1)" for split in ("train", "test")]
 
 
+def test_a_kind_alone(check, faces, tmp_path):
+    (tmp_path / "faces").rename(tmp_path / "multipie")
+    code, out, err = check("multipie")
+    assert (code, err) == (0, "--data multipie: found multipie:multipie\n")
+    assert out.startswith("multipie:multipie train: 6 pictures, 6 pairs, 2 identities")
+    code, out, err = check("london")
+    assert (code, out) == (2, "")
+    assert "(looked for in london, data/london)\n  fix: get the Face Research Lab London Set" in err
+
+
 def test_people_and_pairs(check, folder, faces):
     code, out, _ = check("folder:data", "multipie:faces?protocol=subjects", "--json")
     assert code == 0
@@ -69,7 +79,7 @@ def test_unreadable_pictures_are_named(check, folder, names):
     code, out, err = check("folder:data")
     assert code == 3
     assert "2 pictures cannot be read" in err
-    assert all(f"  data/{path.name}: not a picture" in out for path in bad)
+    assert all(f"  data/{path.name} is damaged" in out for path in bad)
     assert out.splitlines()[0].endswith("4 pictures; 30 x 40 (2), 50 x 40 (1)")
     code, out, _ = check("folder:data", "--json")
     assert [len(one["unreadable"]) for one in json.loads(out)] == [1, 1]

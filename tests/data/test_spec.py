@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from deformcli.data.spec import open_source, parse_spec
+from deformcli.data.spec import located, open_source, parse_spec
 from deformcli.errors import UsageError
 
 
@@ -26,6 +27,64 @@ def test_kinds_paths_options_and_bare_folders(tmp_path, monkeypatch):
 def test_what_is_no_spec(spec):
     with pytest.raises(UsageError, match="expected KIND:PATH"):
         parse_spec(spec)
+
+
+@pytest.fixture
+def celeba(tmp_path, monkeypatch, make_picture):
+    """`celeba("data/celeba")` puts a picture of CelebA's train split there; the working folder is empty."""
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    monkeypatch.delenv("DEFORM_DATA_DIR", raising=False)
+
+    def make(place: str) -> None:
+        make_picture(tmp_path / "cwd" / place / "000001.jpg")
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("place", "roots", "found"),
+    [
+        ("celeba", "", "celeba"),
+        ("data/celeba", "", "data/celeba"),
+        ("celeba/img_align_celeba", "", "celeba"),
+        ("../sets/celeba", "nowhere:../sets", "../sets/celeba"),
+        ("../sets/img_align_celeba", "../sets:nowhere", "../sets"),
+        ("celeba", "../sets", "celeba"),
+    ],
+)
+def test_a_kind_alone_is_looked_for(celeba, monkeypatch, place, roots, found):
+    celeba(place)
+    if roots:
+        monkeypatch.setenv("DEFORM_DATA_DIR", roots.replace(":", os.pathsep))
+    assert located(["celeba", "folder:x"]) == [f"celeba:{found}", "folder:x"]
+    assert located(["celeba?protocol=thesis&share=0.5"]) == [f"celeba:{found}?protocol=thesis&share=0.5"]
+    assert len(open_source("celeba", "train").data) == 1
+
+
+def test_the_first_place_counts(celeba, monkeypatch):
+    for place in ("../sets/celeba", "celeba", "data/celeba"):
+        celeba(place)
+    assert located(["celeba"]) == ["celeba:celeba"]
+    monkeypatch.setenv("DEFORM_DATA_DIR", "../sets")
+    assert located(["celeba"]) == ["celeba:../sets/celeba"]
+
+
+def test_a_kind_that_is_nowhere(celeba, monkeypatch):
+    monkeypatch.setenv("DEFORM_DATA_DIR", "../sets")
+    with pytest.raises(UsageError) as caught:
+        located(["celeba"])
+    assert "no CelebA there (looked for in ../sets/celeba, ../sets, celeba, data/celeba)" in caught.value.cause
+    assert all(words in caught.value.remedy for words in ("CelebA.html", "non-commercial", "img_align_celeba.zip"))
+    celeba("celeba")
+    with pytest.raises(UsageError, match=r"no protocol 'mine'.* \(looked for in") as caught:
+        located(["celeba?protocol=mine"])
+    assert "official, thesis" in caught.value.remedy
+
+
+@pytest.mark.parametrize("spec", ["folder", "hf", "nothing", "photos"])
+def test_other_words_stay(celeba, spec):
+    assert located([spec]) == [spec]
 
 
 @pytest.mark.parametrize(

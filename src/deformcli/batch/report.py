@@ -18,8 +18,9 @@ from deformcli.errors import DeformError, PartialError, UsageError
 from deformcli.options import BatchOptions
 from deformcli.runtime.progress import Advance, bar
 from deformcli.runtime.storage import writing
+from deformcli.runtime.tell import log
 
-from .plan import Item, real
+from .plan import STDIO, Item, real
 
 Status = Literal["done", "skipped", "failed", "planned"]
 
@@ -36,7 +37,7 @@ class Outcome:
     """The files that were written."""
     seconds: float = 0.0
     notes: Sequence[str] = ()
-    """Why it was skipped; what a dry run found."""
+    """Why it was skipped; what a dry run found; what the user should know of what was made."""
     error: str = ""
     remedy: str = ""
     exit_code: int = 0
@@ -74,11 +75,18 @@ class Report:
     first_failure: Outcome | None = None
     unwritten: DeformError | None = None
     """Why lines of the report file are missing."""
+    there: int = 0
+    """How many were skipped because their outputs are there already."""
     interrupted: bool = False
     to_stop: bool = False
     """Whether a failure is to stop the run."""
     started: float = field(default_factory=time.perf_counter)
     _waiting: dict[int, Outcome] = field(default_factory=dict)
+
+    @property
+    def tells_target(self) -> bool:
+        """Whether stdout is to have the name of the output, which the user did not choose."""
+        return self.options.output is None and self.options.inputs != [str(STDIO)] and not self.options.as_json
 
     def add(self, new: Outcome) -> None:
         """Take an outcome; tell all whose turn has come."""
@@ -97,6 +105,10 @@ class Report:
             self.lines.close()
         if self.options.as_json:
             typer.echo(json.dumps([asdict(told) for told in self.outcomes], indent=2))
+        skipped = self.counts["skipped"]
+        if self.there or self.total == skipped > 1:  # what is skipped otherwise has a line of its own
+            there = f", {self.there} of them as the output is there already (see --exists)" if self.there else ""
+            log.info("%s of %s skipped%s", skipped, self.total, there)
         if self.interrupted:
             typer.echo(f"interrupted: {self.counts['failed']} failed, {self.said()}", err=True)
 
@@ -139,10 +151,18 @@ class Report:
         self._write(asdict(told))
         if self.options.as_json:
             self.outcomes.append(told)
+        there = told.status == "skipped" and not told.notes
+        self.there += there
+        if told.status == "done":
+            log.debug("%s -> %s in %.2f s", told.source, told.target, told.seconds)
+        if self.tells_target and (there or told.status == "done"):
+            typer.echo(os.fsencode(told.target))
         if told.status == "planned" and not self.options.as_json:
             typer.echo(f"planned: {told.source} -> {told.target}", err=True)
             for note in told.notes:
                 typer.echo(f"  {note}", err=True)
+        for note in told.notes if told.status == "done" else ():
+            typer.echo(f"note: {_about(told, note)}", err=True)
         if told.status == "skipped" and told.notes:
             typer.echo(f"skipped: {_about(told, '; '.join(told.notes))}", err=True)
         if told.status == "failed":
@@ -157,13 +177,14 @@ def _about(told: Outcome, words: str) -> str:
 
 
 @contextmanager
-def reporting(items: Sequence[Item], options: BatchOptions) -> Iterator[Report]:
+def reporting(items: Sequence[Item], options: BatchOptions, read: frozenset[Path]) -> Iterator[Report]:
     """A report on the items, with its file and a progress bar; closed at the end, whatever happens.
 
     Raises:
-        UsageError: the report would overwrite a picture. DeformError: its file cannot be written.
+        UsageError: the report would overwrite an output, or a file that is `read`.
+        DeformError: its file cannot be written.
     """
-    lines = _report_file(options.report, items)
+    lines = _report_file(options.report, items, read)
     with bar(len(items), wanted=len(items) > 1 and not options.no_progress) as advance:
         report = Report(len(items), options, lines, advance, deque(item.number for item in items))
         try:
@@ -175,10 +196,9 @@ def reporting(items: Sequence[Item], options: BatchOptions) -> Iterator[Report]:
             report.close()
 
 
-def _report_file(path: str | None, items: Sequence[Item]) -> TextIO:
-    pictures = (picture for item in items for picture in (item.source, item.target))
-    if path and any(picture.name == Path(path).name and real(picture) == real(path) for picture in pictures):
-        raise UsageError(f"the report {path} would overwrite a picture", "choose another --report")
+def _report_file(path: str | None, items: Sequence[Item], read: frozenset[Path]) -> TextIO:
+    if path and (real(path) in read or any(real(item.target) == real(path) for item in items)):
+        raise UsageError(f"the report {path} would overwrite an input or an output", "choose another --report")
     with writing(f"the report {path}", "move it"):
         # By line: an interrupted run leaves what it knows.
         return open(path or os.devnull, "w", encoding="utf-8", buffering=1)

@@ -14,6 +14,7 @@ What = Literal["bash", "zsh", "fish", "man"]
 VARIABLES = {
     "DEFORM_CACHE_DIR": "folder of downloads, instead of the user's cache folder",
     "DEFORM_WEIGHTS_DIR": "folder of your own copies of weights, each called ID.safetensors",
+    "DEFORM_DATA_DIR": "folders where --data KIND looks for data sets, joined like those of PATH",
     "DEFORM_LOAD_PLUGINS": "load these plugins alone, separated by commas; empty: none",
     "DEFORM_DISABLE_PLUGINS": "leave these plugins out, separated by commas",
     "DEFORM_STRICT_PLUGINS": "1: a plugin that does not load is an error",

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from deformcli.data.sources import Source
 
 app = typer.Typer(help="Look at data sets, and make ready photos of one's own.", no_args_is_help=True)
-Specs = Annotated[list[str], typer.Argument(metavar="KIND:ROOT...", help="As in --data; see docs/data.md.")]
+Specs = Annotated[list[str], typer.Argument(metavar="KIND[:ROOT]...", help="As in --data; see docs/data.md.")]
 Sheet = Annotated[Path | None, typer.Option("--sheet", metavar="FILE.png", help="Write a contact sheet.")]
 Photos = Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder of photos; those below count too.")]
 Output = Annotated[
@@ -41,10 +42,11 @@ def default() -> None:
 @app.command()
 def check(specs: Specs, sheet: Sheet = None, as_json: Json = False, no_progress: NoProgress = False) -> None:
     """Read every picture: count them, people and sizes by split, and name those that cannot be read (exit 3)."""
+    from deformcli.data import located
     from deformcli.data.check import contact_sheet, summarize
     from deformcli.images import write_image
 
-    sources = [opened for spec in specs for opened in _splits(spec)]
+    sources = [opened for spec in located(specs) for opened in _splits(spec)]
     summaries = [summarize(source, split, _each_read(source, not no_progress)) for split, source in sources]
     if as_json:
         typer.echo(json.dumps([_brief(summary) for summary in summaries], indent=2))
@@ -52,10 +54,10 @@ def check(specs: Specs, sheet: Sheet = None, as_json: Json = False, no_progress:
         typer.echo("\n".join(line for summary in summaries for line in _lines(summary)))
     if sheet is not None:
         write_image(contact_sheet([source for _, source in sources]), sheet)
-    for train in (summary for summary in summaries if summary.split == "train"):
-        for test in (other for other in summaries if other.split == "test" and other.spec == train.spec):
-            if both := set(train.identities) & set(test.identities):
-                raise DeformError(f"{train.spec}: {len(both)} people are in both splits", f"such as {min(both)}")
+    for one, other in combinations(summaries, 2):
+        if one.spec == other.spec and (both := set(one.identities) & set(other.identities)):
+            cause = f"{one.spec}: {len(both)} people are in both splits, {one.split} and {other.split}"
+            raise DeformError(cause, f"such as {min(both)}")
     if unreadable := sum(len(summary.unreadable) for summary in summaries):
         remedy = "repair or remove them; training skips them, with a warning"
         raise PartialError(f"{unreadable} pictures cannot be read", remedy)
@@ -108,7 +110,7 @@ def _tell(path: Path, meshes: int, new: int, failed: dict[str, DeformError], as_
     if as_json:
         told = {"file": str(path), "meshes": meshes, "new": new, "faceless": faceless, "unreadable": unreadable}
         typer.echo(json.dumps(told, indent=2))
-    typer.echo(f"{meshes} meshes in {path}, {new} of them new", err=True)
+    runtime.log.info("%s meshes in %s, %s of them new", meshes, path, new)
     for error in list(failed.values())[:SHOWN]:
         typer.echo(f"  {error.cause}", err=True)
     if len(failed) > SHOWN:
@@ -122,9 +124,10 @@ def _tell(path: Path, meshes: int, new: int, failed: dict[str, DeformError], as_
 def _splits(spec: str) -> Iterator[tuple[str, Source]]:
     """The splits of a data set, without one that is empty; if none is there, what is wrong."""
     from deformcli.data.spec import open_source
+    from deformcli.data.splits import SPLITS
 
     found = []
-    for split in ("train", "test"):
+    for split in SPLITS:
         try:
             found.append((split, open_source(spec, split)))
         except UsageError as error:

@@ -15,6 +15,6 @@ __getattr__, __all__ = attach(
     rendered=("Sample", "person_file", "write_index", "write_person"),
     rotated=("near_frontal", "read_head"),
     sources=("Pair", "Pairs", "Pictures", "Source"),
-    spec=("open_source",),
+    spec=("located", "open_source"),
     turning=("CROP", "MARGIN", "WORLD", "make_pair", "rotation"),
 )

@@ -68,7 +68,7 @@ class FoundFaces:
     def _read(self, root: Path) -> None:
         if not (root / MESHES).is_file():
             return
-        columns = read_columns(root / MESHES, ("points", "spread"), ("box", "det_score", "eyes_mouth"))
+        columns = read_columns(root / MESHES, ("name", "points", "spread"))
         for row, name in enumerate(map(str, columns["name"])):
             self.meshes[root / name] = Points(columns["points"][row].astype(float), float(columns["spread"][row]))
             if {"box", "det_score", "eyes_mouth"} <= columns.keys():

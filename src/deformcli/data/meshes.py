@@ -34,34 +34,33 @@ COLUMNS = {
 }
 LEAST_REACH = 2.0  # pixels; a face in the picture's own units, 0 to 1, is smaller
 Row = Mapping[str, np.ndarray | float]
+Columns = Mapping[str, np.ndarray]
 
 
 def read_meshes(path: Path) -> dict[str, Row]:
     """Photo -> row; nothing where there is no file. Raises UsageError if it is not one that `write_meshes` wrote."""
     if not path.exists():
         return {}
-    columns = read_columns(path, COLUMNS)
+    columns = read_columns(path, ("name", *COLUMNS), "name another file with -o, or remove it")
     return {str(name): {key: columns[key][row] for key in COLUMNS} for row, name in enumerate(columns["name"])}
 
 
-def read_columns(path: Path, needed: Iterable[str], optional: Iterable[str] = ()) -> dict[str, np.ndarray]:
-    """Columns of a file of meshes by name, `name` among them.
+def read_columns(path: Path, needed: Iterable[str], remedy: str = "make it anew: deform data mesh") -> Columns:
+    """All columns of a file, `name` and `points` among those `needed`.
 
     Raises:
-        UsageError: it is no such file, a needed column is missing, one has another shape, or the points are no pixels.
+        UsageError: it is none, a needed column is missing, one has another shape, or the points are no pixels.
     """
-    remedy = f"make it anew: remove it, then deform data mesh {path.parent}"
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
-            columns = {key: stored[key] for key in ("name", *needed)}
-            columns |= {key: stored[key] for key in optional if key in stored}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            columns = {key: stored[key] for key in {*needed, *stored.files}}
+    except (OSError, TypeError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise UsageError(f"{path} is no file of meshes with all their columns: {one_line(error)}", remedy) from error
-    for key, values in columns.items():
-        expected = (len(columns["name"]), *COLUMNS.get(key, ()))
-        if values.shape != expected:
-            raise UsageError(f"{path}: {key} has the shape {values.shape} instead of {expected}", remedy)
-    reach = np.ptp(columns["points"][..., :2], axis=1).max(1) if "points" in columns else np.zeros(0)
+    for key, shape in ((key, shape) for key, shape in COLUMNS.items() if key in columns):
+        expected = (len(columns["name"]), *shape)
+        if columns[key].shape != expected:
+            raise UsageError(f"{path}: {key} has the shape {columns[key].shape} instead of {expected}", remedy)
+    reach = np.ptp(columns["points"][..., :2], axis=1).max(1)
     for name in columns["name"][~(reach > LEAST_REACH)]:  # NaN too
         raise UsageError(f"{path}: the points of {name} are not in pixels", remedy)
     return columns

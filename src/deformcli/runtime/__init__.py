@@ -9,4 +9,5 @@ __getattr__, __all__ = attach(
     progress=("bar", "is_shown"),
     stop=("asked_to_stop", "ignore_signals", "time_limit"),
     storage=("cache_dir", "renamed_into", "write_atomic", "writing"),
+    tell=("log",),
 )

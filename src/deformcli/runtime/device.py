@@ -6,9 +6,17 @@ import torch
 
 from deformcli.errors import UsageError
 
+from .tell import log
+
 
 def choose_device(name: str) -> torch.device:
     """auto, cpu, cuda[:N] or mps as a device. Raises UsageError if it is unknown or not there."""
+    device = _device(name)
+    log.debug("device: %s", device)
+    return device
+
+
+def _device(name: str) -> torch.device:
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

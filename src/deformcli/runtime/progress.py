@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
+
+from .tell import log
 
 
 class Advance(Protocol):
@@ -15,8 +18,8 @@ class Advance(Protocol):
 
 
 def is_shown(wanted: bool) -> bool:
-    """Whether there is a bar: if it is wanted, on a terminal."""
-    return wanted and sys.stderr.isatty()
+    """Whether there is a bar: if it is wanted, on a terminal, without -q."""
+    return wanted and log.level <= logging.INFO and sys.stderr.isatty()
 
 
 @contextmanager

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from deformcli.errors import WeightsError, one_line
+from deformcli.runtime.tell import log
 
 from .checksum import file_sha256, is_stamped, stamp
 from .hub import download, hub_file, quarantine
@@ -43,6 +46,7 @@ def resolve_weights(
     name, equals, copy = str(id_or_path).partition("=")
     own = bool(equals) and ID.fullmatch(name) is not None and not path.is_file()
     if not own and (path.suffix == f".{format}" or path.suffix in PICKLES or path.is_file()):
+        log.debug("weights: %s", path)
         return _user_file(path, format)
     entry = find_entry(name if own else str(id_or_path))
     if task is not None and entry.task != task:
@@ -51,6 +55,12 @@ def resolve_weights(
     if own:
         return _checked(entry, _user_file(Path(copy), entry.format))
     return verified_file(entry, offline=offline)
+
+
+def named_files(*names: str | None) -> list[Path]:
+    """The user's own files among names such as ID, FILE and ID=FILE."""
+    texts = [text for name in names if name for text in (name, name.partition("=")[2])]
+    return [Path(text) for text in texts if os.path.isfile(text)]
 
 
 def verified_file(entry: WeightsEntry, *, offline: bool = False, again: bool = False) -> Path:
@@ -102,6 +112,7 @@ def _not_here(entry: WeightsEntry) -> WeightsError:
 
 def _checked(entry: WeightsEntry, path: Path, again: bool = False) -> Path:
     """`path`, if it has the entry's checksum; for an entry without one, if it is such a file."""
+    log.debug("weights %s: %s", entry.id, path)
     if not entry.sha256:
         _user_file(path, entry.format)
     elif again or not is_stamped(path, entry.sha256):
@@ -183,4 +194,4 @@ def parameter_counts(path: Path) -> dict[str, int]:
 
 def _pickle_refused(path: Path) -> WeightsError:
     cause = f"{path} is refused: opening a pickle (.pt, .pth, .ckpt, .bin) can run code"
-    return WeightsError(cause, f"turn it into tensors and nothing else: deform weights convert {path}")
+    return WeightsError(cause, f"turn it into tensors and nothing else: deform weights convert {quote(str(path))}")
