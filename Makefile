@@ -7,9 +7,9 @@ BIN := .venv/bin
 
 demo: .venv/installed
 	@mkdir -p demo
-	$(BIN)/deform frontalize examples/turned-45.jpg -o demo/frontal.png --exists overwrite --show-warp demo --offline
+	$(BIN)/deform frontalize examples/three-quarter.jpg -o demo/frontal.png --exists overwrite --show-warp demo --offline
 	$(BIN)/deform inpaint examples/astronaut.jpg --mask examples/scratches.png -o demo/inpainted.png --exists overwrite --offline
-	@echo "The results are in $(CURDIR)/demo: frontal.png (from examples/turned-45.jpg), inpainted.png (from examples/astronaut.jpg)"
+	@echo "The results are in $(CURDIR)/demo: frontal.png (from examples/three-quarter.jpg), inpainted.png (from examples/astronaut.jpg)"
 
 test: .venv/tested
 	$(MAKE) check

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from deformcli.cli import build_app
 
-PHOTO = Path(__file__).parents[1] / "examples" / "turned-45.jpg"
+PHOTO = Path(__file__).parents[1] / "examples" / "three-quarter.jpg"
 BARE = """
 import sys
 from typing import Annotated

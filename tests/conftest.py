@@ -97,7 +97,7 @@ def deform(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """For a process that has the first-party plugins and no other."""
-    return clean_environment(tmp_path) | {"DEFORM_LOAD_PLUGINS": "frontalize,inpaint,train,evaluate,synthesize"}
+    return clean_environment(tmp_path) | {"DEFORM_LOAD_PLUGINS": "frontalize,inpaint,train,evaluate,synthesize,studio"}
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ LINES = {
 
 @pytest.mark.parametrize(("what", "path"), [*COMPLETIONS.items(), ("man", MANUAL)])
 def test_committed_file_is_what_the_tool_writes(deform, what, path):
-    own = "frontalize,inpaint,train,evaluate,synthesize"
+    own = "frontalize,inpaint,train,evaluate,synthesize,studio"
     assert deform("completions", what, DEFORM_LOAD_PLUGINS=own).stdout == path.read_text("utf-8"), (
         f"write it anew: DEFORM_LOAD_PLUGINS={own} deform completions {what} > {path.relative_to(ROOT)}"
     )

@@ -18,7 +18,7 @@ def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "project")
     user = tmp_path / "user" / "config.toml"
     monkeypatch.setattr(config, "user_file", lambda: user)
-    monkeypatch.setenv("DEFORM_LOAD_PLUGINS", "frontalize,inpaint,train,evaluate,synthesize")
+    monkeypatch.setenv("DEFORM_LOAD_PLUGINS", "frontalize,inpaint,train,evaluate,synthesize,studio")
     for name in ("data_dir", *config.OF_THE_USER[1:]):
         monkeypatch.setenv(f"DEFORM_{name.upper()}", "")  # so that it is put back, whatever a test's file says
         monkeypatch.delenv(f"DEFORM_{name.upper()}")
@@ -117,8 +117,7 @@ def test_folders_of_data(files, show, monkeypatch):
         ('[data]\nroots = ["/srv/data"]', "leads out of the project"),
         ('[data]\nplaces = ["sets"]', "data places: there is no such option"),
         ('[frontalize]\nshow-warp = "link/x"', "leads out of the project"),
-        ("colour = 1", "colour: there is no such option"),
-        ("[frontalise]\nquality = 1", "frontalise: there is no such command"),
+        ("[weights.lst]\njson = true", "weights lst: there is no such command"),
         ("[frontalize]\nmask = 1", "frontalize mask: there is no such option"),
         ("quality = ", "deform.toml cannot be read as settings"),
     ],
@@ -135,3 +134,18 @@ def test_options_of_a_plugin_that_is_left_out_hurt_nobody(files, monkeypatch, ca
     monkeypatch.setenv("DEFORM_LOAD_PLUGINS", "inpaint")
     files("[swirl]\nturns = 3")
     assert main(["weights", "list"]) == 0
+
+
+@pytest.mark.parametrize("args", [["weights", "list"], ["--help"], ["config", "show"]])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[swirl]\nturns = 3", "deform.toml: swirl: there is no such command"),
+        ("turns = 3", "deform.toml: turns: there is no such option"),
+    ],
+)
+def test_settings_of_a_plugin_that_is_not_installed_hurt_nobody(files, capfd, text, words, args):
+    files(text)
+    assert main(args) == 0
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"warning: {words}") and "plugin" in line

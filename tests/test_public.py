@@ -38,7 +38,7 @@ def test_importing_is_light(environment):
 
 @pytest.fixture
 def plugins(monkeypatch):
-    monkeypatch.setenv("DEFORM_LOAD_PLUGINS", "frontalize,inpaint,train,evaluate,synthesize")
+    monkeypatch.setenv("DEFORM_LOAD_PLUGINS", "frontalize,inpaint,train,evaluate,synthesize,studio")
     registry.plugins.cache_clear()
     yield
     registry.plugins.cache_clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
-from importlib.metadata import EntryPoint
+from importlib.metadata import Distribution, EntryPoint
 
 import pytest
 import typer
@@ -15,15 +15,22 @@ from deformcli.errors import DeformError, PluginError, UsageError
 
 
 @pytest.fixture
-def offer(monkeypatch):
-    """`offer("name", hook=function, ...)`: an entry point to a module with these hooks."""
+def offer(monkeypatch, tmp_path):
+    """`offer("name", hook=function, ...)`: an entry point to a module with these hooks, `of` a distribution or none."""
 
-    def make(name: str, **hooks) -> EntryPoint:
-        module = types.ModuleType(f"fake_{name}")
+    def make(name: str, of: str = "", **hooks) -> EntryPoint:
+        module = types.ModuleType(f"fake_{of}_{name}".replace("-", "_"))
         for hook, function in hooks.items():
             setattr(module, hook, deformcli.hookimpl(function))
         monkeypatch.setitem(sys.modules, module.__name__, module)
-        return EntryPoint(name, module.__name__, registry.GROUP)
+        if not of:
+            return EntryPoint(name, module.__name__, registry.GROUP)
+        info = tmp_path / f"{of}-{name}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {of}\nVersion: 0.1\n")
+        (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\n{name} = {module.__name__}\n")
+        (entry_point,) = Distribution.at(info).entry_points
+        return entry_point
 
     return make
 
@@ -145,6 +152,64 @@ def test_names_are_merged_and_a_clash_or_nonsense_is_set_aside(offer, capsys):
     assert loaded.merged("register_recipes") == {"one": "m:One", "five": "m:Five"}
     assert statuses(loaded) == {"a": "loaded", "b": "broken", "c": "broken", "d": "broken", "e": "loaded"}
     assert len(capsys.readouterr().err.splitlines()) == 3
+
+
+@pytest.mark.parametrize("hook", ["register_recipes", "register_functions", "register_datasets", "register_metrics"])
+@pytest.mark.parametrize("last", [False, True])
+def test_names_that_come_with_deform_cannot_be_taken(offer, hook, last):
+    """By none whose own name comes before, nor by pluggy's ways to be called at another time."""
+    ours, theirs = (lambda: {"fill": "ours:Fill"}), (lambda: {"fill": "theirs:Fill"})
+    found = [
+        offer("aaa", of="deform-aaa", **{hook: theirs}),
+        offer("paint", of="deformcli", **{hook: ours}),
+        offer("zzz", of="deform-zzz", **{hook: theirs}),
+    ]
+    deformcli.hookimpl(trylast=last)(theirs)
+    loaded = registry.load_plugins(found, {})
+    assert loaded.merged(hook) == {"fill": "ours:Fill"}
+    assert statuses(loaded) == {"paint": "loaded", "aaa": "broken", "zzz": "broken"}
+    assert "the name 'fill' is taken by ours:Fill" in loaded.records[1].error
+
+
+def test_commands_that_come_with_deform_cannot_be_taken(offer, capsys):
+    found = [
+        offer("aaa", of="deform-aaa", register_commands=commands("fill")),
+        offer("paint", of="deformcli", register_commands=commands("fill")),
+    ]
+    loaded = registry.load_plugins(found, {})
+    assert app_with(loaded) == {"weights", "fill"}
+    assert statuses(loaded) == {"paint": "loaded", "aaa": "broken"}
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "plugin 'aaa' (deform-aaa) does not load: ValueError: the command fill exists already" in line
+    assert loaded.records[1].remedy == "update it, or remove it: pip uninstall deform-aaa"
+
+
+@pytest.mark.parametrize(
+    ("names", "hook", "name"),
+    [
+        (registry.datasets, "register_datasets", "folder"),
+        (registry.metrics, "register_metrics", "mse"),
+        (lambda own: registry.functions(), "register_functions", "weights"),
+    ],
+)
+def test_what_deform_has_itself_cannot_be_taken(offer, monkeypatch, names, hook, name):
+    loaded = registry.load_plugins([offer("a", **{hook: lambda: {name: "a:b", "new": "a:c"}})], {})
+    monkeypatch.setattr(registry, "plugins", lambda: loaded)
+    assert names(own={name}) == {}
+    assert f"the name '{name}' is taken by deform itself" in loaded.records[0].error
+
+
+def test_of_two_packages_with_one_plugin_s_name_the_second_is_refused(offer, capsys):
+    found = [offer("twin", of=f"deform-{one}", register_commands=commands(one)) for one in "ba"]
+    loaded = registry.load_plugins(found, {})
+    assert [(record.distribution, record.status) for record in loaded.records] == [
+        ("deform-a", "loaded"),
+        ("deform-b", "broken"),
+    ]
+    assert app_with(loaded) == {"weights", "a"}
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "plugin 'twin' (deform-b) does not load: ValueError: deform-a has a plugin of that name" in line
+    assert loaded.records[1].remedy == "update it, or remove it: pip uninstall deform-b"
 
 
 def test_choose_and_resolve():

@@ -48,6 +48,7 @@ def test_carries_everything(environment: Path, tmp_path: Path) -> None:
     code = (
         "import deformcli, deform_frontalize, deform_inpaint, deform_train, deform_evaluate, deform_synthesize;"
         "import pathlib;"
+        "import deform_studio; assert (pathlib.Path(deform_studio.__file__).parent / 'page' / 'index.html').is_file();"
         "from deformcli.weights import all_weights, verified_file;"
         "[verified_file(e) for e in all_weights().values() if e.source == 'bundled'];"
         "print(pathlib.Path(deformcli.__file__).parent)"
@@ -57,8 +58,15 @@ def test_carries_everything(environment: Path, tmp_path: Path) -> None:
     assert Path(done.stdout.strip()).is_relative_to(environment)
 
 
+def test_carries_its_licence_and_the_credits(environment: Path) -> None:
+    about = next((environment / "lib").glob("python*/site-packages/deformcli-*.dist-info"))
+    assert {"License-File: LICENSE", "License-File: NOTICE"} <= set((about / "METADATA").read_text().splitlines())
+    for name in ("LICENSE", "NOTICE"):
+        assert (about / "licenses" / name).read_bytes() == (ROOT / name).read_bytes()
+
+
 def test_frontalizes_from_another_folder(environment: Path, tmp_path: Path) -> None:
-    photo = ROOT / "examples" / "turned-45.jpg"
+    photo = ROOT / "examples" / "three-quarter.jpg"
     done = _run(environment, tmp_path, "deform", "frontalize", str(photo), "-o", "out.png", "--offline")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.png").stat().st_size > 5000

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
 from deform_frontalize.predictor import FrontalizePredictor
 from deform_frontalize.recipe import FrontalizeRecipe
 from deform_inpaint.predictor import InpaintPredictor
 from deform_inpaint.recipe import InpaintRecipe
-from deformcli.data.loading import Batch
+from deformcli.data import Batch, InOrder
 from deformcli.images import to_uint8, write_image
 from deformcli.recipes import Predictor, Recipe, open_items
 from deformcli.weights import resolve_weights
@@ -30,7 +29,7 @@ def results(
     recipe: type[Recipe], predictor: Predictor, data: str, chosen: Chosen
 ) -> Iterator[tuple[float, np.ndarray]]:
     """Squared error, and input, output and target above one another (3 S, S, 3), of each item that is chosen."""
-    for batch in DataLoader(open_items(recipe, predictor.config, [data], "test"), batch_size=16):
+    for batch in InOrder(open_items(recipe, predictor.config, [data], "test"), 16):
         batch = {key: value[chosen(batch)] for key, value in batch.items()}
         if len(batch["image"]) == 0:
             continue

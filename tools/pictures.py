@@ -1,4 +1,4 @@
-"""Draws the README's pictures from `examples/` with the bundled weights: python tools/pictures.py"""
+"""Draws the README's pictures with the bundled weights: python tools/pictures.py LONDON, the London Set as published"""
 
 from __future__ import annotations
 
@@ -10,26 +10,39 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from deformcli.faces import Mtcnn, crop, square_around
 from deformcli.images import read_image, write_image
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES, IMAGES = ROOT / "examples", ROOT / "docs" / "images"
-TURNED = [EXAMPLES / f"{name}.jpg" for name in ("turned-30", "turned-45", "turned-60", "astronaut")]
-FACE = (slice(20, 276), slice(98, 354))  # the astronaut's head in her photo
+VIEWS = {
+    "neutral_left_profile": "01",
+    "neutral_left_3quarter": "02",
+    "neutral_front": "03",
+    "neutral_right_3quarter": "04",
+    "neutral_right_profile": "05",
+}
+PEOPLE = "044", "114"  # held out; the second is the worst of them
+SIDE = 192
 
 
 def deform(*arguments: str | Path) -> None:
     subprocess.run([sys.executable, "-m", "deformcli", *map(str, arguments), "--offline"], check=True)
 
 
-def frontalized(folder: Path) -> np.ndarray:
-    """Inputs above, their frontal views below."""
-    deform("frontalize", *TURNED, "-o", folder)
-    inputs = [read_image(path).rgb for path in TURNED]
-    inputs[-1] = np.ascontiguousarray(inputs[-1][FACE])
-    outputs = [read_image(folder / path.name).rgb for path in TURNED]
-    enlarged = [cv2.resize(output, (256, 256), interpolation=cv2.INTER_CUBIC) for output in outputs]
-    return np.concatenate([np.concatenate(inputs, 1), np.concatenate(enlarged, 1)])
+def frontalized(folder: Path, london: Path) -> np.ndarray:
+    """Each person's five views, as they are cut out, and below them what becomes of each."""
+    photos = [london / view / f"{person}_{number}.jpg" for person in PEOPLE for view, number in VIEWS.items()]
+    deform("frontalize", *photos, "-o", folder)
+    detector = Mtcnn()
+    inputs, outputs = [], []
+    for photo in photos:
+        rgb = read_image(photo).rgb
+        inputs.append(crop(rgb, square_around(detector.find(rgb)[0]), SIDE))
+        output = read_image(folder / photo.name).rgb
+        outputs.append(cv2.resize(output, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
+    rows = [pictures[i : i + len(VIEWS)] for i in range(0, len(photos), len(VIEWS)) for pictures in (inputs, outputs)]
+    return np.concatenate([np.concatenate(row, 1) for row in rows])
 
 
 def inpainted(folder: Path) -> np.ndarray:
@@ -42,5 +55,5 @@ def inpainted(folder: Path) -> np.ndarray:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
-        write_image(frontalized(Path(name)), IMAGES / "frontalize.png")
+        write_image(frontalized(Path(name), Path(sys.argv[1])), IMAGES / "frontalize.jpg")
         write_image(inpainted(Path(name)), IMAGES / "inpaint.png")

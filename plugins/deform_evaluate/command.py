@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from deformcli import options, registry
+from deformcli.errors import NothingToDoError, UsageError
 
 from .options import MetricOptions, TableOptions
 
@@ -24,6 +26,16 @@ Baseline = Annotated[
 Gallery = Annotated[
     list[str] | None,
     typer.Option(metavar="KIND:ROOT", help="Rank-1 among the people of this training data too; may repeat."),
+]
+Split = Annotated[
+    Literal["test", "validation"],
+    typer.Option(help="Whom to measure on: people who had no part in training, or those who chose the best weights."),
+]
+By = Annotated[
+    str,
+    typer.Option(
+        "--by", metavar="LABEL,...", help="Rows for groups too, by columns of labels.csv beside the pictures: race,age."
+    ),
 ]
 Size = Annotated[int, typer.Option(min=32, help="Side of the pictures in pixels.")]
 
@@ -55,9 +67,11 @@ def recipe(
     baseline: Baseline = None,
     masks: options.Masks = None,
     gallery: Gallery = None,
+    split: Split = "test",
+    by: By = "",
     size: Size = 128,
 ) -> None:
-    """Measure weights and baselines on the held-out items of a task: same items, same masks, same seed."""
+    """Measure weights and baselines on items that were not trained on: same items, same masks, same seed."""
     kind = registry.choose("recipe", recipe, registry.recipes())
 
     from deformcli.data import InOrder, located
@@ -65,6 +79,7 @@ def recipe(
     from deformcli.recipes import open_items
     from deformcli.runtime import choose_device
 
+    from .labels import find_labels
     from .methods import choose_baselines, open_predictors
     from .run import run
 
@@ -74,18 +89,29 @@ def recipe(
     names = weights or [kind.predictor.default_weights]
     predictors, hashes = open_predictors(kind, names, changes, device, metrics.offline)
     first = next(iter(predictors.values()))
-    items = open_items(kind, first.config, data, "test")
+    items = open_items(kind, first.config, data, split)
     methods = {name: predictor.predict for name, predictor in predictors.items()}
     methods |= choose_baselines(kind, first, baseline, data, device)
     about: dict[str, Any] = {
         "recipe": recipe,
         "data": data,
+        "split": split,
         "pictures": f"{size} x {size}, resized by area",
         "weights": hashes,
     }
     about |= {"gallery": gallery} if gallery else {}
-    holes, people = "known" in items[0], list(training_people(gallery, size))
-    run(first, InOrder(items, 16), methods, metrics, tables, about, holes=holes, predictors=predictors, gallery=people)
+    about |= {"by": by} if by else {}
+    batches, people = InOrder(items, 16), list(training_people(gallery or [], size))
+    given = {"predictors": predictors, "gallery": people, "labels": find_labels(items, by)}
+    run(first, batches, methods, metrics, tables, about, holes=_holes(items), left_out=batches.left_out, **given)
+
+
+def _holes(items: Any) -> bool:
+    """Whether items have holes, as the first that can be read tells. Raises NothingToDoError if none can."""
+    for index in range(len(items)):
+        with suppress(UsageError):
+            return "known" in items[index]
+    raise NothingToDoError("there is no item to evaluate", "name data that has some which can be read")
 
 
 @app.command()
@@ -113,7 +139,8 @@ def sweep(
     setting: Annotated[str, typer.Option("--set", metavar="KEY=A,B,...", help="A setting, and its values.")],
     runs: Annotated[list[Path], typer.Option(metavar="DIR", help="A trained run, or a folder of runs; may repeat.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The picture to write.")],
-    items: Annotated[int, typer.Option(min=1, help="How many held-out items are shown.")] = 3,
+    items: Annotated[int, typer.Option(min=1, help="How many items are shown.")] = 3,
+    split: Split = "test",
     size: Size = 128,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -128,5 +155,5 @@ def sweep(
     from .sweep import lay_out, runs_with
 
     changes = [f"training.size={size}", f"training.seed={seed}"]
-    sheet = lay_out(kind, runs_with(kind, setting, runs), located(data), changes, items, choose_device(device))
+    sheet = lay_out(kind, runs_with(kind, setting, runs), located(data), split, changes, items, choose_device(device))
     write_image(sheet, output)

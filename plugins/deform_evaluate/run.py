@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import typer
 from torch import Tensor
 
 from deformcli.data import Batch
-from deformcli.evaluation import Method, evaluate, select_metrics
+from deformcli.errors import PartialError
+from deformcli.evaluation import Label, Method, evaluate, select_metrics
 from deformcli.recipes import Predictor
 from deformcli.runtime import bar, choose_device, write_atomic, writing
 
@@ -32,8 +35,15 @@ def run(
     holes: bool = False,
     predictors: Mapping[str, Predictor] | None = None,
     gallery: Iterable[Tensor] = (),
+    left_out: Mapping[str, int] = MappingProxyType({}),
+    labels: Mapping[str, Label] = MappingProxyType({}),
 ) -> None:
-    """Measure every method on all batches, and put it into tables and files; `about` is what they are of."""
+    """Measure every method on all batches, and put it into tables and files; `about` is what they are of.
+
+    `left_out` counts items that turn out to be unreadable on the way, by what is wrong with them.
+
+    Raises PartialError if there are any, when all is written.
+    """
     selection = select_metrics(
         [name for name in metrics.metrics.split(",") if name],
         choose_device(metrics.device),
@@ -48,7 +58,14 @@ def run(
     )
     album = Album(truth.pictures) if tables.html else None
     shown = _shown(batches, not tables.no_progress)
-    evaluation, found = evaluate(truth, shown, methods, selection, about=about, seed=metrics.seed, observe=album)
+    evaluation, found = evaluate(
+        truth, shown, methods, selection, about=about, seed=metrics.seed, observe=album, labels=labels
+    )
+    if left_out:
+        cause = f"{sum(left_out.values())} items cannot be read, and are left out"
+        evaluation = replace(
+            evaluation, about={**evaluation.about, "left out": dict(left_out)}, notes=[*evaluation.notes, cause]
+        )
     if tables.csv:
         _write(tables.csv, writers.to_csv(evaluation))
     if tables.latex:
@@ -59,6 +76,8 @@ def run(
         typer.echo(writers.to_json(evaluation))
     else:
         terminal.show(evaluation)
+    if left_out:
+        raise PartialError(cause, "repair them or take them away; the tables are of the others")
 
 
 def _write(path: Path, text: str) -> None:

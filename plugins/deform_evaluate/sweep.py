@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
-from torch.utils.data import default_collate
 
-from deformcli.data import to_device
-from deformcli.errors import UsageError
+from deformcli.data import InOrder, to_device
+from deformcli.errors import NothingToDoError, UsageError
 from deformcli.images import to_uint8
 from deformcli.recipes import Predictor, Recipe, open_items, override
 from deformcli.runs import ABOUT, WEIGHTS, Run, find_runs
@@ -45,6 +44,7 @@ def lay_out(
     kind: type[Recipe],
     runs: Mapping[str, Run],
     data: Sequence[str],
+    split: str,
     changes: Sequence[str],
     items: int,
     device: torch.device,
@@ -56,8 +56,11 @@ def lay_out(
     predictors = {label: kind.predictor.from_weights(run.folder / WEIGHTS, changes) for label, run in runs.items()}
     for predictor in predictors.values():
         predictor.generator.to(device)
-    test = open_items(kind, next(iter(predictors.values())).config, data, "test")
-    batch = to_device(default_collate([test[index] for index in range(min(items, len(test)))]), device)
+    test = InOrder(open_items(kind, next(iter(predictors.values())).config, data, split), items, workers=0)
+    first = next(iter(test), None)
+    if first is None:
+        raise NothingToDoError("there is no item to show", "name data that has some")
+    batch = to_device(first, device)
     rows = {label: _columns(predictor, batch) for label, predictor in predictors.items()}  # each (N, columns, 3, S, S)
     most = max(row.shape[1] for row in rows.values())
     names = ["input", *(f"w{number}" for number in range(1, most - 2)), "output", "truth"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from deformcli.evaluation import Column, Evaluation, Interval, Row
+from deformcli.evaluation import Column, Evaluation, Interval, Row, Worst
 
 
 def show(evaluation: Evaluation) -> None:
@@ -39,10 +40,16 @@ def best(rows: list[Row], column: Column) -> float:
 
 def _methods(evaluation: Evaluation) -> Table:
     ((_, rows),) = evaluation.of_axis("all").items()
-    caption = "± half of the bootstrap 95 % interval" if rows[0].intervals else None
+    caption = "± half of the bootstrap 95 % interval" if rows[0].intervals else ""
+    caption += "; below, the worst group, of so many items" if evaluation.worst else ""
     table = Table("method", *(column.title for column in evaluation.columns), title="All items", caption=caption)
     for row in rows:
-        cells = (_cell(row, rows, column) + _half(row.intervals.get(column.name)) for column in evaluation.columns)
+        cells = (
+            _cell(row, rows, column)
+            + _half(row.intervals.get(column.name))
+            + _worst(evaluation.worst_of(row.method, column.name))
+            for column in evaluation.columns
+        )
         table.add_row(row.method, *cells)
     return table
 
@@ -53,7 +60,7 @@ def _groups(evaluation: Evaluation) -> list[Table]:
         table = Table("", *evaluation.methods, title=column.title)
         for axis in evaluation.axes[1:]:
             for group, rows in evaluation.of_axis(axis).items():
-                table.add_row(group, *(_cell(row, rows, column) for row in rows))
+                table.add_row(escape(group), *(_cell(row, rows, column) for row in rows))
             table.add_section()
         tables.append(table)
     return tables
@@ -65,8 +72,14 @@ def _cell(row: Row, rows: list[Row], column: Column) -> str:
 
 
 def _half(interval: Interval | None) -> str:
-    """A second line for a cell: how far the mean may be off."""
-    return f"\n[dim]±{(interval[1] - interval[0]) / 2:.2g}[/dim]" if interval else ""
+    """A second line for a cell: how far the mean may be off, where that is known."""
+    known = interval and math.isfinite(interval[1] - interval[0])
+    return f"\n[dim]±{(interval[1] - interval[0]) / 2:.2g}[/dim]" if known else ""
+
+
+def _worst(worst: Worst | None) -> str:
+    """A further line: the group on which a method did worst."""
+    return f"\n[dim]{number(worst.mean)} {escape(worst.group)} ({worst.items})[/dim]" if worst else ""
 
 
 def _comparisons(evaluation: Evaluation) -> Table:

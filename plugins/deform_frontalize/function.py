@@ -10,18 +10,22 @@ import numpy as np
 from PIL import Image
 
 from deformcli.errors import UsageError
-from deformcli.faces import crop, find_detector, pasted
+from deformcli.faces import AnyWayUp, crop, find_detector, pasted
 from deformcli.images import from_image, to_image
 from deformcli.options import NetworkOptions
 
-from .choice import check, squares
+from .choice import check, chosen
 from .frontalizer import Frontalizer
 from .options import FaceOptions, ViewOptions
 
 Kind = TypeVar("Kind", Image.Image, np.ndarray)
 
 _frontalizer = cache(Frontalizer.load)
-_detector = cache(find_detector)
+
+
+@cache
+def _detector(name: str, device: str) -> AnyWayUp:
+    return AnyWayUp(find_detector(name, device))
 
 
 def frontalize(
@@ -30,6 +34,7 @@ def frontalize(
     face: Literal["largest", "all"] | int = "largest",
     box: Sequence[int] | None = None,
     aligned: bool = False,
+    min_face: int = 0,
     detector: str = "mtcnn",
     size: Literal[128, "native"] = 128,
     paste: bool = False,
@@ -44,8 +49,8 @@ def frontalize(
             8 bits and opaque unless it is pasted.
         box: x, y, width and height of the face in pixels, which is then not searched for.
         paste: give the whole image, its faces turned, at its own depth and with its transparency.
-        face, aligned, detector, size, weights, device, offline: as the command's options. The networks are loaded at
-            the first call, and kept.
+        face, aligned, min_face, detector, size, weights, device, offline: as the command's options. The networks are
+            loaded at the first call, and kept.
 
     Raises:
         UsageError: no such image, or options that make no sense.
@@ -53,14 +58,14 @@ def frontalize(
         WeightsError: the weights are not to be had.
     """
     place = None if box is None else ",".join(map(str, box))
-    faces = FaceOptions(face=str(face), box=place, aligned=aligned, detector=detector)
+    faces = FaceOptions(face=str(face), box=place, aligned=aligned, min_face=min_face, detector=detector)
     check(faces, ViewOptions(paste=paste), output="")
     if size not in (128, "native"):
         raise UsageError(f"size {size!r}: no such size", 'use 128 or "native"')
     picture = from_image(image)
     network = _frontalizer(NetworkOptions(weights=weights, device=device, offline=offline))
     search = None if faces.aligned or faces.box else _detector(detector, str(network.device))
-    found = squares(picture.rgb8, faces, search, paste=paste)
+    found, _ = chosen(picture.rgb8, faces, search, paste=paste)
     made = network.each([crop(picture.rgb8, square) for square in found], batch_size=8)
     views = [
         network.view(picture.rgb8, square, one, native=paste or size == "native")

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from deformcli.batch import Done, Job, Output, Refused, Result, Skipped, Work
 from deformcli.errors import NothingToDoError
-from deformcli.faces import Square, crop, find_detector, pasted
+from deformcli.faces import AnyWayUp, crop, find_detector, pasted
 from deformcli.images import Picture, to_uint8
 from deformcli.options import NetworkOptions
+from deformcli.weights import named_files
 
-from .choice import squares
+from .choice import Chosen, chosen
 from .options import FaceOptions, ViewOptions
 
 if TYPE_CHECKING:
@@ -36,7 +37,12 @@ class Frontalize(Job):
 
         self.frontalizer = Frontalizer.load(self.network)
         known = self.faces.aligned or self.faces.box
-        self.detector = None if known else find_detector(self.faces.detector, str(self.frontalizer.device))
+        device = str(self.frontalizer.device)
+        self.detector = None if known else AnyWayUp(find_detector(self.faces.detector, device))
+
+    def reads(self, source: Path) -> list[Path]:
+        """The weights of the networks."""
+        return named_files(self.network.weights, self.faces.detector)
 
     def preview(self, work: Work) -> list[str]:
         """The faces of a picture, largest first, in words."""
@@ -46,24 +52,24 @@ class Frontalize(Job):
         return [f"face {number}: {face}" for number, face in enumerate(found, 1)] or ["no face found"]
 
     def __call__(self, works: Sequence[Work]) -> list[Result]:
-        chosen = [self._squares(work) for work in works]
+        meant = [self._chosen(work) for work in works]
         crops = [
             crop(work.picture.rgb8, square)
-            for work, found in zip(works, chosen, strict=True)
-            for square in (() if isinstance(found, NothingToDoError) else found)
+            for work, found in zip(works, meant, strict=True)
+            for square in (() if isinstance(found, NothingToDoError) else found.squares)
         ]
         made = self.frontalizer.each(crops, len(works))  # a group photo has more faces than a batch has pictures
         return [
             self._without_face(work, found)
             if isinstance(found, NothingToDoError)
-            else self._outputs(work, found, [next(made) for _ in found])
-            for work, found in zip(works, chosen, strict=True)
+            else self._outputs(work, found, [next(made) for _ in found.squares])
+            for work, found in zip(works, meant, strict=True)
         ]
 
-    def _squares(self, work: Work) -> Sequence[Square | None] | NothingToDoError:
-        """What shows the chosen faces, or why there is none."""
+    def _chosen(self, work: Work) -> Chosen | NothingToDoError:
+        """The faces meant, or why there is none."""
         try:
-            return squares(work.picture.rgb8, self.faces, self.detector, paste=self.view.paste)
+            return chosen(work.picture.rgb8, self.faces, self.detector, paste=self.view.paste)
         except NothingToDoError as error:
             return NothingToDoError(f"{work.item.source}: {error.cause}", error.remedy)
 
@@ -71,32 +77,38 @@ class Frontalize(Job):
         """What --on-no-face makes of the picture."""
         match self.faces.on_no_face:
             case "copy":
-                return Done.with_picture(work.picture)
+                return Done([Output(work.picture)], numbered=self._is_numbered)
             case "skip":
                 return Skipped(error.cause)
             case _:
                 return Refused(error)
 
-    def _outputs(self, work: Work, found: Sequence[Square | None], made: Sequence[Frontalized]) -> Done:
+    @property
+    def _is_numbered(self) -> bool:
+        """Whether each face gets a file of its own."""
+        return self.faces.face == "all" and not self.view.paste
+
+    def _outputs(self, work: Work, found: Chosen, made: Sequence[Frontalized]) -> Done:
         """The picture with the faces in it, or one file for each, the first of them the target; and the warps."""
-        if not found:
-            return Done.with_picture(work.picture)
-        tags = ["", *(f"-{number}" for number in range(2, len(found) + 1))]
+        squares, notes = found
+        if not squares:
+            return Done([Output(work.picture)], notes)
+        tags = ["", *(f"-{number}" for number in range(2, len(squares) + 1))]
         native = self.view.size == "native" or self.view.paste  # what is pasted is as sharp as the picture
         views = [
             self.frontalizer.view(work.picture.rgb8, square, one, native=native)
-            for square, one in zip(found, made, strict=True)
+            for square, one in zip(squares, made, strict=True)
         ]
         if self.view.paste:
-            outputs = [Output(work.picture.replaced(pasted(work.picture.rgb, found, views)))]
+            outputs = [Output(work.picture.replaced(pasted(work.picture.rgb, squares, views)))]
         else:
             paths = [None, *map(work.beside, tags[1:])]
             outputs = [Output(work.picture.resized_to(view), path) for view, path in zip(views, paths, strict=True)]
         if self.view.show_warp is not None:
-            base = self.view.show_warp / _below(work.item.target, self.output)
+            base = self.view.show_warp / _below(work.item.named, self.output)
             for tag, one in zip(tags, made, strict=True):
                 outputs += show_warp(one, base.with_name(base.name + tag))
-        return Done(outputs)
+        return Done(outputs, notes, numbered=self._is_numbered)
 
 
 def _below(target: Path, output: Path | None) -> Path:

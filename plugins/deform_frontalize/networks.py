@@ -103,6 +103,7 @@ class Generator(nn.Module):
         both = known + (1 - known) * mirrored_known
         moved = known * warped + (1 - known) * (mirrored_known * mirrored + (1 - mirrored_known) * warped)
         fill = pyramid_fill(moved, (torch.maximum(both, present) > 0.5).to(both.dtype))
+        fill = both * fill + (1 - both) * F.avg_pool2d(fill, 9, 1, 4, count_include_pad=False)
         base = known * warped + (1 - known) * fill
         inputs = torch.cat([base, known, mirrored, mirrored_known, mesh], 1)
         residual = run_folded(self.inpainter, inputs, self.config.unshuffle)

@@ -21,6 +21,7 @@ class FaceOptions:
         str | None, _face(metavar="X,Y,W,H", help="The face is there, from brow to chin and ear to ear: no detection.")
     ] = None
     aligned: Annotated[bool, _face("--aligned", help="The pictures are face crops already: no detection.")] = False
+    min_face: Annotated[int, _face(min=0, metavar="PX", help="Leave faces with fewer pixels from brow to chin.")] = 0
     detector: Annotated[
         str, _face(metavar="mtcnn|yunet|FILE.onnx", help="yunet finds more profiles; see `deform weights info yunet`.")
     ] = "mtcnn"

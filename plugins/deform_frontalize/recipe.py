@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from deformcli import losses
@@ -21,9 +20,9 @@ from deformcli.recipes import (
     check_size,
     discriminator_terms,
     generator_terms,
+    helper_network,
     target_known,
 )
-from deformcli.weights import load_frozen
 
 from .config import PRESETS, FrontalizeConfig
 from .networks import Frontalized
@@ -39,12 +38,8 @@ class FrontalizeRecipe(Recipe):
     def __init__(self, config: FrontalizeConfig) -> None:
         super().__init__(config)
         self.discriminators = build_discriminators(config.losses, FacePatchDiscriminator)
-        self.embedder: nn.Module | None = None
-        if (config.losses.identity or config.losses.cosine_identity) and config.identity_weights:
-            self.embedder = load_frozen(MobileFaceNet(), Path(config.identity_weights))
-        self.vgg: nn.Module | None = None
-        if config.losses.perceptual and config.perceptual_weights:
-            self.vgg = load_frozen(CompactVGG19Features(), Path(config.perceptual_weights))
+        self.embedder = helper_network(config, "identity_weights", ("identity", "cosine_identity"), MobileFaceNet)
+        self.vgg = helper_network(config, "perceptual_weights", ("perceptual",), CompactVGG19Features)
 
     @classmethod
     def dataset(

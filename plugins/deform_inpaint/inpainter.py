@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ from .moved import all_moved, move_into
 from .networks import Generator, GeneratorConfig
 from .noise import calm
 from .scales import halved, paste, thick_cores
-from .tiles import fill_tiles, tile_for
+from .tiles import Solve, count_windows, fill_tiles, tile_for
+
+NETWORK = 0.3  # of the work, where pixels are moved too
 
 
 class Inpainter:
@@ -40,13 +43,27 @@ class Inpainter:
         path = resolve_weights(options.weights or "inpaint-128", task="inpaint", offline=options.offline)
         return cls.from_weights(path, choose_device(options.device))
 
-    def fill(self, picture: Picture, weights: np.ndarray, *, tile: int | None = None) -> Picture:
+    def fill(
+        self,
+        picture: Picture,
+        weights: np.ndarray,
+        *,
+        tile: int | None = None,
+        progress: Callable[[float], object] | None = None,
+    ) -> Picture:
         """The picture, its pixels replaced as far as `weights` (H, W) uint8 say: 0 = not at all, 255 = wholly."""
-        filled = self(picture.rgb, weights == 0, tile=tile)
+        filled = self(picture.rgb, weights == 0, tile=tile, progress=progress)
         blend(filled, picture.rgb, weights)
         return picture.replaced(filled)
 
-    def __call__(self, pixels: np.ndarray, known: np.ndarray, *, tile: int | None = None) -> np.ndarray:
+    def __call__(
+        self,
+        pixels: np.ndarray,
+        known: np.ndarray,
+        *,
+        tile: int | None = None,
+        progress: Callable[[float], object] | None = None,
+    ) -> np.ndarray:
         """The picture (H, W, 3) uint8 or uint16, filled where `known` (H, W) bool is False, elsewhere bit for bit.
 
         Args:
@@ -54,13 +71,30 @@ class Inpainter:
             known: at least one pixel is.
             tile: side in pixels of the piece that is in work at once, which changes nothing but the memory; None:
                 as large as the free memory allows.
+            progress: called with the share of the work that is done; what it raises ends the work.
         """
-        filled = pixels.copy()
-        self._fill(filled, known, tile or tile_for(pixels.shape[:2], self.window), all_moved(known))
-        move_into(filled, mirror_into(filled, known, hidden_faces(filled, known)))
+        tell = progress or (lambda share: None)
+        filled, coarse = pixels.copy(), all_moved(known)
+        network = NETWORK if coarse.any() else 1.0
+        expected = count_windows(known, self.window) * 4 / 3  # the coarser ones are a quarter as many, and so on
+        solved = 0
+
+        def solve(windows: np.ndarray, known: np.ndarray) -> np.ndarray:
+            nonlocal solved
+            tell(network * min(solved / expected, 1.0))
+            solved += len(windows)
+            return self._solve(windows, known)
+
+        self._fill(filled, known, solve, tile or tile_for(pixels.shape[:2], self.window), coarse)
+        tell(network)
+        known = mirror_into(filled, known, hidden_faces(filled, known))
+        move_into(filled, known, lambda share: tell(network + (1 - network) * share))
+        tell(1.0)
         return filled
 
-    def _fill(self, pixels: np.ndarray, known: np.ndarray, tile: int, coarse: np.ndarray | bool = False) -> None:
+    def _fill(
+        self, pixels: np.ndarray, known: np.ndarray, solve: Solve, tile: int, coarse: np.ndarray | bool = False
+    ) -> None:
         """In place, coarse to fine: the middle of a hole too wide for the network comes from half the resolution.
 
         So does what is `coarse` (H, W): where only low frequencies will be taken.
@@ -68,9 +102,9 @@ class Inpainter:
         cores = thick_cores(known) | coarse
         if cores.any():
             small, small_known = halved(pixels, known, tile)
-            self._fill(small, small_known, tile)
+            self._fill(small, small_known, solve, tile)
             paste(small, pixels, cores, tile)
-        fill_tiles(pixels, known | cores, self._solve, tile, self.window)
+        fill_tiles(pixels, known | cores, solve, tile, self.window)
 
     @torch.inference_mode()
     def _solve(self, windows: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from deformcli.batch import Done, Job, Work
+from deformcli.batch import Done, Job, Output, Work
 from deformcli.images import Picture
 from deformcli.options import NetworkOptions
+from deformcli.weights import named_files
 
-from .masks import fill_weights
+from .masks import fill_weights, mask_file
 from .options import MaskOptions
 
 
@@ -32,12 +33,25 @@ class Inpaint(Job):
 
         self.inpainter = Inpainter.load(self.network)
 
-    def prepare(self, source: Path, picture: Picture) -> np.ndarray:
-        """How much of each pixel is to be replaced, (H, W) uint8."""
+    def reads(self, source: Path) -> list[Path]:
+        """The picture's mask, and the weights."""
+        mask = mask_file(source, self.masks)
+        return [*([mask] if mask else []), *named_files(self.network.weights)]
+
+    def preview(self, work: Work) -> list[str]:
+        """How much is to be filled."""
+        weights, notes = work.found
+        return [f"{(weights > 0).mean():.1%} of the pixels are to be filled", *notes]
+
+    def prepare(self, source: Path, picture: Picture) -> tuple[np.ndarray, list[str]]:
+        """How much of each pixel is to be replaced, (H, W) uint8, and notes."""
         return fill_weights(picture, source, self.masks, max_pixels=self.max_pixels)
 
     def __call__(self, works: Sequence[Work]) -> list[Done]:
-        return [Done.with_picture(self._fill(work.picture, work.found)) for work in works]
+        return [self._done(work.picture, *work.found) for work in works]
+
+    def _done(self, picture: Picture, weights: np.ndarray, notes: list[str]) -> Done:
+        return Done([Output(self._fill(picture, weights))], notes)
 
     def _fill(self, picture: Picture, weights: np.ndarray) -> Picture:
         if self.masks.mask == "alpha":  # what was transparent gets its pixels

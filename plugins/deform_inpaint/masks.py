@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,6 +21,24 @@ NEAR = 60  # of 255, in each channel: what counts as the colour that was painted
 LOSSY, BLEED = ("JPEG", "WEBP", "AVIF"), 2  # pixels by which such files spread a painted colour
 
 
+class Mask(NamedTuple):
+    """What is to be filled of a picture."""
+
+    weights: np.ndarray
+    """(H, W) uint8, writable: 0 = nothing of the pixel, 255 = all."""
+    name: str
+    """What errors call it."""
+    remedy: str
+    """What to do where it marks nothing, or everything."""
+    notes: Sequence[str] = ()
+    """What was made of it, where that is not plain."""
+
+    @classmethod
+    def painted(cls, weights: np.ndarray, name: str, notes: Sequence[str] = ()) -> Mask:
+        """A mask that is a picture."""
+        return cls(weights, name, "paint white what to fill and only that, or invert the mask", notes)
+
+
 def check(options: MaskOptions) -> None:
     """Raise UsageError if no picture can have such a mask."""
     kind, _, value = options.mask.partition(":")
@@ -30,18 +51,24 @@ def check(options: MaskOptions) -> None:
         raise UsageError(f"no such mask: {options.mask}", remedy)
 
 
-def fill_weights(picture: Picture, source: Path, options: MaskOptions, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """How much of each pixel of the picture is to be replaced: (H, W) uint8, 0 = none of it, 255 = all.
+def fill_weights(
+    picture: Picture, source: Path, options: MaskOptions, *, max_pixels: int = MAX_PIXELS
+) -> tuple[np.ndarray, list[str]]:
+    """How much of each pixel of the picture is to be replaced, and what should be told of the mask.
+
+    Weights are (H, W) uint8, 0 = nothing of the pixel, 255 = all.
 
     Raises:
         UsageError: no mask or no single one, unreadable, of another size, or nothing is left to fill from.
         NothingToDoError: nothing is to be filled.
     """
-    return finished(*_weights(picture, source, options, max_pixels), options)
+    mask = _given(picture, source, options, max_pixels)
+    return finished(mask, options), [f"{mask.name}: {note}" for note in mask.notes]
 
 
-def finished(weights: np.ndarray, name: str, options: MaskOptions) -> np.ndarray:
+def finished(mask: Mask, options: MaskOptions) -> np.ndarray:
     """A mask's weights (H, W) uint8, turned round and grown as the options say; raises as `fill_weights`."""
+    weights = mask.weights
     if options.invert_mask:
         weights = 255 - weights
     if options.mask_dilate:
@@ -49,9 +76,10 @@ def finished(weights: np.ndarray, name: str, options: MaskOptions) -> np.ndarray
     weights[weights < FAINT] = 0
     weights[weights > 255 - FAINT] = 255
     if not weights.any():
-        raise NothingToDoError(f"{name} marks nothing to fill", "paint what to fill white, or invert the mask")
+        raise NothingToDoError(f"{mask.name} marks nothing to fill", mask.remedy)
     if weights.all():
-        raise UsageError(f"{name} leaves nothing to fill from", "paint only what to fill white, or invert the mask")
+        remedy = mask.remedy + ", or use a smaller --mask-dilate" * bool(options.mask_dilate)
+        raise UsageError(f"{mask.name} leaves nothing to fill from", remedy)
     return weights
 
 
@@ -62,19 +90,32 @@ def blend(filled: np.ndarray, pixels: np.ndarray, weights: np.ndarray) -> None:
     filled[soft] = (filled[soft] * share + pixels[soft] * (1 - share)).round()
 
 
-def _weights(picture: Picture, source: Path, options: MaskOptions, max_pixels: int) -> tuple[np.ndarray, str]:
-    """The mask as it is given, writable, and what errors call it."""
+def _given(picture: Picture, source: Path, options: MaskOptions, max_pixels: int) -> Mask:
     kind, _, value = options.mask.partition(":")
     if options.mask == "alpha":
         if picture.alpha is None:
             raise UsageError(f"{source} has no transparency", "give a mask file")
-        return 255 - to_depth(picture.alpha, np.uint8), f"the transparency of {source}"
+        weights, remedy = 255 - to_depth(picture.alpha, np.uint8), "make transparent what to fill and only that"
+        return Mask(weights, f"the transparency of {source}", remedy)
     if kind == "color":
-        return _painted(picture, _color(value)), f"the colour {value} in {source}"
+        remedy = "name the colour of what to fill, which no more than a part of the picture may have"
+        return Mask(_painted(picture, _color(value)), f"the colour {value} in {source}", remedy)
     if kind == "box":
-        return _filled_box(picture.size, _box(value)), f"the box {value} in {source}"
+        remedy = "give a box that has a part of the picture's {} x {} pixels in it".format(*picture.size)
+        return Mask(_filled_box(picture.size, _box(value)), f"the box {value} in {source}", remedy)
     path = mask_of(source, Path(options.mask), options.mask_suffix)
-    return fitted(read_image(path, max_pixels=max_pixels), f"the mask {path}", picture, options), f"the mask {path}"
+    name = f"the mask {path}"
+    weights, notes = fitted(read_image(path, max_pixels=max_pixels), name, picture, options)
+    return Mask.painted(weights, name, notes)
+
+
+def mask_file(source: Path, options: MaskOptions) -> Path | None:
+    """The file that is the mask of a picture; None where there is none, or no single one."""
+    try:
+        path = mask_of(source, Path(options.mask), options.mask_suffix)
+    except UsageError:
+        return None
+    return path if path.is_file() else None
 
 
 def mask_of(source: Path, masks: Path, suffix: str = "") -> Path:
@@ -91,7 +132,7 @@ def mask_of(source: Path, masks: Path, suffix: str = "") -> Path:
     stem, parents = source.stem + suffix, source.parent.parts
     for start in range(len(parents) + 1):
         folder = masks.joinpath(*(part for part in parents[start:] if part not in ("..", source.anchor)))
-        found = [path for ending in READABLE if (path := folder / f"{stem}{ending}").is_file()]
+        found = _pictures(folder).get(stem, [])
         if len(found) == 1:
             return found[0]
         if found:
@@ -99,17 +140,35 @@ def mask_of(source: Path, masks: Path, suffix: str = "") -> Path:
     raise UsageError(f"no mask called {stem} in {masks}", "name one mask like each picture, or see --mask-suffix")
 
 
-def fitted(mask: Picture, name: str, picture: Picture, options: MaskOptions) -> np.ndarray:
-    """How white a mask is, at the size of the picture: (H, W) uint8. Raises UsageError if it is of another."""
-    weights, size = mask_weights(mask), picture.size
+def _pictures(folder: Path) -> dict[str, list[Path]]:
+    """The pictures in a folder, if it can be read, by stem."""
+    try:
+        return _listed(folder, folder.stat().st_mtime_ns)
+    except OSError:
+        return {}
+
+
+@lru_cache(maxsize=1000)
+def _listed(folder: Path, changed: int) -> dict[str, list[Path]]:
+    """Once for all pictures, as long as the folder has not `changed` since then."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in READABLE and path.is_file():
+            found.setdefault(path.stem, []).append(path)
+    return found
+
+
+def fitted(mask: Picture, name: str, picture: Picture, options: MaskOptions) -> tuple[np.ndarray, tuple[str, ...]]:
+    """How white a mask is, (H, W) uint8 of the picture's size, and notes. Raises UsageError if it is of another."""
+    (weights, notes), size = mask_weights(mask), picture.size
     if mask.size == size:
-        return weights
+        return weights, notes
     if options.mask_fit != "resize":
         have, want = (f"{width} x {height}" for width, height in (mask.size, size))
         remedy = "give a mask of the picture's size, or --mask-fit resize"
         raise UsageError(f"{name} is {have}, the picture is {want}", remedy)
     smaller = mask.size[0] > size[0] and mask.size[1] > size[1]
-    return cv2.resize(weights, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+    return cv2.resize(weights, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR), notes
 
 
 def _color(value: str) -> np.ndarray:
@@ -125,7 +184,8 @@ def _painted(picture: Picture, color: np.ndarray) -> np.ndarray:
 
 
 def _grown(weights: np.ndarray, pixels: int) -> np.ndarray:
-    return cv2.dilate(weights, np.ones((2 * pixels + 1,) * 2, np.uint8))
+    line = np.ones(2 * min(pixels, max(weights.shape)) + 1, np.uint8)
+    return cv2.dilate(cv2.dilate(weights, line[:, None]), line[None])
 
 
 def _box(value: str) -> tuple[int, int, int, int]:

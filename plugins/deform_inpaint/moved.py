@@ -7,7 +7,7 @@ rim are the network's. Narrow parts of holes stay as the network filled them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -32,18 +32,22 @@ Colors = NDArray[np.float32]
 SIDES = ((0, 1), (0, -1), (1, 0), (-1, 0))
 
 
-def move_into(filled: NDArray, known: Mask) -> None:
+def move_into(filled: NDArray, known: Mask, progress: Callable[[float], object] = lambda share: None) -> None:
     """Put moved pixels into the wide parts of the holes of `filled` (H, W, 3) uint8 or uint16, in place.
 
     The holes, where `known` (H, W) is False, hold what a network made of them. Memory is bounded by LARGEST.
+    `progress` is called with the share of the holes that is done, after each.
     """
     scale = 255 if filled.dtype == np.uint8 else 65535
+    done, total = 0, (~known).sum()
     for place, hole in wide_holes(known):
         share = wideness(hole)[..., None]
         smooth = filled[place].astype(np.float32) / scale
         moved = _moved_in_reach(smooth, hole, known[place])
         made = smooth + share * (moved - smooth)
         filled[place][hole] = (made[hole] * scale).round().clip(0, scale)
+        done += hole.sum()
+        progress(float(done / total))
 
 
 def all_moved(known: Mask) -> Mask:

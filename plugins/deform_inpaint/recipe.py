@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from deformcli import losses
@@ -18,9 +17,9 @@ from deformcli.recipes import (
     check_size,
     discriminator_terms,
     generator_terms,
+    helper_network,
     target_known,
 )
-from deformcli.weights import load_frozen
 
 from .config import PRESETS, InpaintConfig
 from .networks import Inpainted
@@ -36,9 +35,7 @@ class InpaintRecipe(Recipe):
     def __init__(self, config: InpaintConfig) -> None:
         super().__init__(config)
         self.discriminators = build_discriminators(config.losses, SpectralPatchDiscriminator)
-        self.vgg: nn.Module | None = None
-        if (config.losses.content or config.losses.style) and config.perceptual_weights:
-            self.vgg = load_frozen(VGG16Features(), Path(config.perceptual_weights))
+        self.vgg = helper_network(config, "perceptual_weights", ("content", "style"), VGG16Features)
 
     @classmethod
     def dataset(

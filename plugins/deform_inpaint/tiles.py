@@ -66,6 +66,12 @@ def windows(length: int, window: int) -> list[Window]:
     return [Window(start, ramp / total[start : start + window]) for start in starts]
 
 
+def count_windows(known: np.ndarray, window: int) -> int:
+    """How many windows see a hole of `known` (H, W), of a picture that is one tile; at least 1."""
+    rows, columns = (windows(max(length, window), window) for length in known.shape)
+    return max(1, sum(not known[y.place, x.place].all() for y in rows for x in columns))
+
+
 def tile_for(shape: tuple[int, int], window: int) -> int:
     """The side of a tile whose work takes a quarter of the free memory, no larger than a picture of that shape."""
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**30

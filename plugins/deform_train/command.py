@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from deformcli.runtime import log, writing
 from .options import ProcessOptions, RunOptions, StartOptions, TrainingOptions
 
 if TYPE_CHECKING:
+    from torch.utils.data import Dataset
+
     from deformcli.recipes import Recipe
     from deformcli.training import Processes, Trainer
 
@@ -99,7 +102,7 @@ def _base(kind: Any, preset: str | None, checkpoint: Path | None, weights: Path 
 
     task, first = kind.predictor.task, next(iter(kind.presets))
     if checkpoint is not None and preset is None:
-        return checkpoint_config(checkpoint, type(kind.presets[first]))
+        return checkpoint_config(checkpoint, task, type(kind.presets[first]))
     preset = preset or first
     if preset not in kind.presets:
         raise UsageError(f"no preset {preset!r} of {task}", f"presets are: {', '.join(kind.presets)}")
@@ -128,8 +131,23 @@ def _trainer(recipe: Recipe, data: list[str], out: Path, processes: Processes, t
     count = training.steps * training.batch_size
     sizes = {training.start_size or training.size, training.size}
     opened = {size: open_items(recipe, config, data, "train", size=size, length=count) for size in sizes}
-    held_out = open_items(recipe, config, data, "test") if training.eval_every else None
-    return Trainer(recipe, opened.__getitem__, out, processes, held_out)
+    return Trainer(recipe, opened.__getitem__, out, processes, _validation(recipe, data))
+
+
+def _validation(recipe: Recipe, data: list[str]) -> Dataset | None:
+    """The items that choose the best weights, of people who are neither trained on nor tested; None if nobody asks."""
+    from deformcli.recipes import open_items
+
+    if not recipe.config.training.eval_every:
+        return None
+    without = "or train without choosing the best weights: --eval-every 0"
+    try:
+        items = open_items(recipe, recipe.config, data, "validation")
+    except UsageError as error:
+        raise UsageError(error.cause, f"{error.remedy}; {without}") from error
+    if not len(items):  # type: ignore[arg-type]
+        raise UsageError("the data have no item for the validation split", f"add data that have some, {without}")
+    return items
 
 
 def _tried(trainer: Trainer) -> str:
@@ -148,9 +166,18 @@ def _summary(trainer: Trainer, data: list[str], command: str | None) -> str:
     if trainer.best:
         lines.append(f"best at step {trainer.best['step']}, mean squared error {trainer.best['mse']:.5f}")
     if trainer.step < trainer.config.steps:
-        lines.append(f"go on with the same command, --out {trainer.out} and --resume auto")
-    sources = " ".join(f"--data {spec}" for spec in data)
-    lines.append(f"measure it: deform evaluate {trainer.recipe.predictor.task} {sources} --weights {weights}")
+        lines.append(f"go on with the same command, {shlex.join(['--out', str(trainer.out)])} and --resume auto")
+    lines.append(f"measure it: {shlex.join(['deform', *_measured(trainer.recipe, data), '--weights', str(weights)])}")
     if command:
-        lines.append(f"use it: deform {command} IN -o OUT --weights {weights}")
+        lines.append(f"use it: {shlex.join(['deform', command, 'IN', '-o', 'OUT', '--weights', str(weights)])}")
     return "\n".join(lines)
+
+
+def _measured(recipe: Recipe, data: list[str]) -> list[str]:
+    """The command that measures at the size and under the masks of training, without the weights."""
+    command = ["evaluate", recipe.predictor.task, *(part for spec in data for part in ("--data", spec))]
+    command += ["--size", str(recipe.config.training.size)]
+    masks = getattr(recipe.config, "masks", ())
+    return (
+        command if masks == getattr(recipe.predictor.defaults, "masks", ()) else [*command, "--masks", ",".join(masks)]
+    )

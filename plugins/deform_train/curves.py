@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from deformcli.pages import Line, legend, line_chart, render
@@ -13,13 +14,14 @@ POINTS = 400
 def page(runs: Sequence[Run]) -> str:
     """The HTML of one chart for each number that the runs' logs hold."""
     names = dict.fromkeys(name for run in runs for line in run.log for name in line if name != "step")
+    curves = {name: [_thinned(run, name) for run in runs] for name in names}
     return render(
         __package__,
         "curves.html",
         title="deform runs",
         legend=legend,
         runs=[f"{run.folder}: {run.recipe}, {run.step} steps" for run in runs],
-        charts=[_chart(name, [_thinned(run, name) for run in runs]) for name in names],
+        charts=[_chart(name, lines) for name, lines in curves.items() if any(lines)],
     )
 
 
@@ -31,7 +33,11 @@ def _chart(name: str, curves: Sequence[list[tuple[float, float]]]) -> str:
 
 def _thinned(run: Run, name: str) -> list[tuple[float, float]]:
     """At most POINTS points, each the mean of its neighbours."""
-    points = [(line["step"], line[name]) for line in run.log if isinstance(line.get(name), int | float)]
+    points = [(line["step"], line[name]) for line in run.log if _is_number(line.get(name))]
     group = max(1, -(-len(points) // POINTS))
     groups = [points[i : i + group] for i in range(0, len(points), group)]
     return [(part[-1][0], sum(value for _, value in part) / len(part)) for part in groups]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -43,7 +43,7 @@ class TrainingOptions:
     save_every: Annotated[int | None, typer.Option(min=0, help="Steps between checkpoints.")] = None
     sample_every: Annotated[int | None, typer.Option(min=0, help="Steps between sample grids.")] = None
     eval_every: Annotated[
-        int | None, typer.Option(min=0, help="Steps between measurements on held-out items; 0 = none.")
+        int | None, typer.Option(min=0, help="Steps between measurements on the validation split; 0 = none.")
     ] = None
 
     def changes(self) -> list[str]:

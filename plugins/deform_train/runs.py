@@ -21,7 +21,7 @@ Page = Annotated[Path, typer.Option("--output", "-o", metavar="FILE.html", help=
 
 @app.command("list")
 def list_runs(folders: Folders, as_json: options.Json = False) -> None:
-    """One line per run: how far it is, its loss, its best error on held-out items."""
+    """One line per run: how far it is, its loss, its best error on the validation split."""
     runs = _runs(folders)
     if as_json:
         typer.echo(json.dumps([_facts(run) for run in runs], indent=2))
@@ -46,11 +46,13 @@ def show(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run.")], 
 @app.command()
 def compare(folders: Folders, output: Page = Path("runs.html")) -> None:
     """Draw the curves of all runs into one page, a chart for each number in their logs."""
-    from deformcli.runtime import write_atomic
+    from deformcli.runtime import write_atomic, writing
 
     from .curves import page
 
-    write_atomic(output, page(_runs(folders)).encode())
+    made = page(_runs(folders)).encode()
+    with writing(output, "free some space, or choose another place with -o"):
+        write_atomic(output, made)
     typer.echo(str(output))
 
 

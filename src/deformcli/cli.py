@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -23,7 +23,7 @@ from typer.completion import completion_init
 from . import __version__, registry
 from . import config as settings
 from .commands import completions, config, data, doctor, plugins, weights
-from .errors import DeformError, debugging, one_line
+from .errors import DeformError, UsageError, debugging, one_line
 from .runtime.tell import listen_less, listen_more, listening, log
 
 
@@ -48,6 +48,7 @@ def build_app(plugin_registry: registry.Registry | None = None) -> typer.Typer:
 @listening()
 def main(args: Sequence[str] | None = None) -> int:
     """Run `deform` with `args` (None: the process's) and return its exit code."""
+    _open_standard_streams()
     try:
         if "_DEFORM_COMPLETE" in os.environ:  # a shell asks: let Typer know the shells
             completion_init()
@@ -55,11 +56,13 @@ def main(args: Sequence[str] | None = None) -> int:
         settings.apply_tool_settings(files)
         command = typer.main.get_command(build_app())
         _add_options_of_all(command)
+        _refuse_empty_texts(command)
         whole = all(record.status == "loaded" for record in registry.plugins().records)
         # With a plugin left out, its options in a file are nobody's: no reason to refuse everything else.
         defaults = settings.defaults(settings.option_settings(files, command, strict=whole))
         code = command.main(args=args, prog_name="deform", standalone_mode=False, default_map=defaults)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         return _reader_is_gone()
     except KeyboardInterrupt:
@@ -113,6 +116,32 @@ def _root(
 
 def _ignore(value: object, **_: object) -> None:
     """What a command returns is not an exit code; `typer.Exit(code)` is."""
+
+
+def _refuse_empty_texts(command: Any) -> None:
+    """Have every option and argument refuse "", which as a path is the current folder, unless it means "none" to it."""
+    for child in getattr(command, "commands", {}).values():
+        _refuse_empty_texts(child)
+    for parameter in command.params:
+        if parameter.default != "":
+            parameter.process_value = partial(_not_empty, parameter, parameter.process_value)
+
+
+def _not_empty(parameter: Any, process: Callable[..., Any], context: Any, value: Any) -> Any:
+    if "" in (value if isinstance(value, list | tuple) else [value]):
+        name = max(parameter.opts, key=len)
+        remedy = "name something, or leave it out; a variable that is not set looks like this"
+        raise UsageError(f"{name} is an empty text", remedy)
+    return process(context, value)
+
+
+def _open_standard_streams() -> None:
+    """Have closed ones lead nowhere, or the next files that are opened would get what libraries say."""
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(opened)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
 
 
 def _refuse(error: Exception) -> int:

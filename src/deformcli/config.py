@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
+import typer
 
 from .errors import UsageError, one_line
 
@@ -89,7 +90,8 @@ def option_settings(files: Sequence[File], root: Any, *, strict: bool = True) ->
     """Every option of every command below `root`.
 
     Raises:
-        UsageError: a file has a key that is no option and no command, and `strict` asks to mind; it is named.
+        UsageError: a file has a key in a command's table that is none of its options, and `strict` asks to mind; it is
+            named. Tables and keys beside those may be of a plugin that is not installed: of them it warns.
     """
     leaves = dict(_leaves(root, ""))
     for file in files if strict else ():
@@ -172,8 +174,11 @@ def _check_keys(file: File, leaves: Mapping[str, Mapping[str, Any]]) -> None:
             if isinstance(value, dict) and any(f"{leaf} ".startswith(f"{where} ") for leaf in leaves):
                 check(value, where, {_key(name) for name in leaves.get(where, ())})
             elif isinstance(value, dict) or (_key(key) not in known and f"{path}.{key}" != DATA_ROOTS):
-                what = "command" if isinstance(value, dict) else "option"
-                raise UsageError(f"{file.path}: {where}: there is no such {what}", "see `deform --help`")
+                cause = f"{file.path}: {where}: there is no such {'command' if isinstance(value, dict) else 'option'}"
+                if path:
+                    raise UsageError(cause, "see `deform --help`")
+                if "_DEFORM_COMPLETE" not in os.environ:  # completing shells show stderr
+                    typer.echo(f"warning: {cause}; it may be a plugin's that is not installed", err=True)
 
     check(file.table, "", options | set(OF_THE_USER))
 

@@ -41,6 +41,10 @@ class UsageError(DeformError):
     exit_code = 2
 
 
+class MissingExtraError(UsageError):
+    """What reads a file is not installed."""
+
+
 class PartialError(DeformError):
     """Some items of a batch failed, the others are done."""
 

@@ -40,9 +40,9 @@ def register_recipes() -> Mapping[str, str]:  # type: ignore[empty-body]
 def register_datasets() -> Mapping[str, str]:  # type: ignore[empty-body]
     """Data sets for `--data NAME:ROOT`: name -> "module:function" of (root, split, *, options) -> what is there.
 
-    `root` is what stands after the colon, `split` "train" or "test"; keyword-only parameters are the options that a
-    user may add, as in `NAME:ROOT?option=value`, and come as text. What is there is a `Pictures` or a `Pairs` of
-    `deformcli.data`.
+    `root` is what stands after the colon, `split` "train", "validation" (which chooses the best weights) or "test", and
+    nobody is in two; keyword-only parameters are the options that a user may add, as in `NAME:ROOT?option=value`, and
+    come as text. What is there is a `Pictures` or a `Pairs` of `deformcli.data`.
     """
 
 

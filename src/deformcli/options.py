@@ -69,6 +69,12 @@ class NetworkOptions:
     offline: Offline = False
 
 
+def _frame(value: str | None) -> str | None:
+    if value not in (None, "all") and not (value.isdecimal() and int(value) > 0):
+        raise typer.BadParameter(f"{value} is neither a number from 1 nor all")
+    return value
+
+
 _files = functools.partial(typer.Option, rich_help_panel="Files")
 _work = functools.partial(typer.Option, rich_help_panel="Work")
 
@@ -106,14 +112,22 @@ class BatchOptions:
         _files(help="Of outputs in a folder or on stdout; auto: the input's."),
     ] = "auto"
     quality: Annotated[int | None, _files(min=1, max=100, help="Of JPEG, WebP and AVIF.")] = None
-    metadata: Annotated[Literal["keep", "strip"], _files(help="EXIF with the place; colour profiles always stay.")] = (
-        "keep"
-    )
+    metadata: Annotated[
+        Literal["keep", "strip"], _files(help="EXIF with the place, XMP, IPTC, texts; colour profiles stay.")
+    ] = "keep"
     exists: Annotated[
         Literal["error", "skip", "overwrite", "rename"] | None,
         _files(help="What to do where the output is there already (one file: error, several: skip)."),
     ] = None
-    frame: Annotated[int | None, _files(min=1, help="Which page or frame of files that have several.")] = None
+    frame: Annotated[
+        str | None,
+        _files(
+            metavar="N|all",
+            callback=_frame,
+            help="Which page or frame of files that have several; all: each, in one file if the format holds them.",
+        ),
+    ] = None
+    truncated: Annotated[Literal["refuse", "keep"], _files(help="What to do with JPEGs that are cut off.")] = "refuse"
     max_pixels: Annotated[int, _files(min=1, help="Refuse larger pictures.")] = MAX_PIXELS
 
     jobs: Annotated[int | None, _work(min=1, help="Threads that read and write.")] = None

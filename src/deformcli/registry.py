@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, entry_points
@@ -14,6 +14,7 @@ from typing import Any, Literal
 import pluggy
 import typer
 
+from . import __all__ as PUBLIC
 from . import __version__, hookspecs
 from .errors import DeformError, PluginError, UsageError, debugging, one_line
 
@@ -56,6 +57,8 @@ class Registry:
     def load(self, entry_point: EntryPoint) -> None:
         """Import and register one plugin. Whatever it raises ends in its record; strictness makes it PluginError."""
         try:
+            if namesake := self._loaded(entry_point.name):
+                raise ValueError(f"{namesake.distribution} has a plugin of that name")
             plugin = entry_point.load()
             if unknown := _unknown_hooks(plugin):
                 known = f"deform {__version__} does not know {', '.join(unknown)}"
@@ -70,6 +73,9 @@ class Registry:
         else:
             hooks = sorted(caller.name for caller in self.manager.get_hookcallers(plugin) or ())
             self.records.append(_record(entry_point, "loaded", hooks=tuple(hooks)))
+
+    def _loaded(self, name: str) -> PluginRecord | None:
+        return next((record for record in self.records if (record.name, record.status) == (name, "loaded")), None)
 
     def set_aside(self, name: str, error: BaseException) -> None:
         """Unregister a loaded plugin that failed later on, and say so."""
@@ -97,7 +103,9 @@ class Registry:
 
     def offers(self, hook: str) -> Iterator[tuple[str, Any]]:
         """(plugin's name, what its `hook` returns), in order of registration; a plugin that raises is set aside."""
-        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
+        order = [name for name, _ in self.manager.list_name_plugin()]  # pluggy's own heeds trylast
+        found = getattr(self.manager.hook, hook).get_hookimpls()
+        for implementation in sorted(found, key=lambda one: order.index(one.plugin_name)):
             try:
                 offer = implementation.function()
             except FAILURES as error:
@@ -105,12 +113,15 @@ class Registry:
             else:
                 yield implementation.plugin_name, offer
 
-    def merged(self, hook: str) -> dict[str, str]:
-        """What the plugins offer through a naming hook, as one mapping name -> "module:object"."""
+    def merged(self, hook: str, own: Collection[str] = ()) -> dict[str, str]:
+        """What the plugins offer through a naming hook, as one mapping name -> "module:object".
+
+        A plugin that takes a name of deform's `own`, or of one before it, is set aside.
+        """
         names: dict[str, str] = {}
         for plugin, offer in self.offers(hook):
             try:
-                names |= _new_names(offer, names)
+                names |= _new_names(offer, dict.fromkeys(own, "deform itself") | names)
             except (TypeError, ValueError) as error:
                 self.set_aside(plugin, error)
         return names
@@ -126,7 +137,9 @@ class Registry:
 
 
 def load_plugins(found: Iterable[EntryPoint] | None = None, environ: Mapping[str, str] | None = None) -> Registry:
-    """Load the plugins of the entry-point group `deformcli`, each on its own.
+    """Load the plugins of the entry-point group `deformcli`, each on its own; first those that come with deform.
+
+    What an earlier one has is taken: names of commands, recipes and the like, and the plugin's own.
 
     Args:
         found: the entry points; None for the installed ones.
@@ -141,7 +154,7 @@ def load_plugins(found: Iterable[EntryPoint] | None = None, environ: Mapping[str
     wanted = _names(environ["DEFORM_LOAD_PLUGINS"]) if "DEFORM_LOAD_PLUGINS" in environ else None
     disabled = _names(environ.get("DEFORM_DISABLE_PLUGINS", ""))
     registry = Registry(strict=environ.get("DEFORM_STRICT_PLUGINS", "") not in ("", "0"))
-    for entry_point in sorted(found, key=lambda item: item.name):
+    for entry_point in sorted(found, key=_rank):
         if entry_point.name in disabled or (wanted is not None and entry_point.name not in wanted):
             registry.records.append(_record(entry_point, "disabled"))
         else:
@@ -161,7 +174,7 @@ def plugins() -> Registry:
 
 def functions() -> dict[str, str]:
     """Every function's name -> "module:function"; `deformcli.NAME` is that function."""
-    return plugins().merged("register_functions")
+    return plugins().merged("register_functions", PUBLIC)
 
 
 def recipes() -> dict[str, str]:
@@ -169,14 +182,14 @@ def recipes() -> dict[str, str]:
     return plugins().merged("register_recipes")
 
 
-def datasets() -> dict[str, str]:
-    """Every data set's name -> "module:function"."""
-    return plugins().merged("register_datasets")
+def datasets(own: Collection[str] = ()) -> dict[str, str]:
+    """Every data set's name -> "module:function", of plugins; deform's `own` names cannot be theirs."""
+    return plugins().merged("register_datasets", own)
 
 
-def metrics() -> dict[str, str]:
-    """Every metric's name -> "module:function"."""
-    return plugins().merged("register_metrics")
+def metrics(own: Collection[str] = ()) -> dict[str, str]:
+    """Every metric's name -> "module:function", of plugins; deform's `own` names cannot be theirs."""
+    return plugins().merged("register_metrics", own)
 
 
 def choose(kind: str, name: str, known: Mapping[str, str]) -> Any:
@@ -237,6 +250,12 @@ def _new_names(offer: Any, taken: Mapping[str, str]) -> dict[str, str]:
         if not isinstance(spec, str) or not all(spec.partition(":")):
             raise ValueError(f'{name!r}: expected "module:object", got {spec!r}')
     return dict(offer)
+
+
+def _rank(entry_point: EntryPoint) -> tuple[bool, str, str]:
+    """What comes with deform first, then by name."""
+    distribution = _name_and_version(entry_point.dist)[0] if entry_point.dist else ""
+    return distribution != GROUP, entry_point.name, distribution
 
 
 def _names(text: str) -> set[str]:

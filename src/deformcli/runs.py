@@ -57,11 +57,13 @@ class Run:
         """The lines of the log, oldest first; none if there is no log. A line cut off by a crash is left out."""
         path = self.folder / LOG
         lines = []
-        for text in path.read_text("utf-8").splitlines() if path.exists() else ():
+        for text in path.read_text("utf-8", "replace").splitlines() if path.exists() else ():
             try:
-                lines.append(json.loads(text))
+                line = json.loads(text)
             except ValueError:
                 continue
+            if isinstance(line, dict) and isinstance(line.get("step"), int):
+                lines.append(line)
         return lines
 
     @property
@@ -89,7 +91,7 @@ class Run:
 
     @property
     def best(self) -> Line | None:
-        """The line of the least error on held-out items."""
+        """The line of the least error on the validation split."""
         measured = [line for line in self.log if "held_out_mse" in line]
         return min(measured, key=lambda line: line["held_out_mse"], default=None)
 

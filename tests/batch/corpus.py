@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageCms, features
 
+from deformcli.images import Picture
 from deformcli.images.deep import encode_png, encode_tiff
 
 FLIPS = 64
@@ -33,7 +34,7 @@ def whole_files() -> dict[str, bytes]:
         "palette.png": _saved(rgb.quantize(9), "PNG", transparency=3),
         "bits.png": _saved(rgb.convert("1"), "PNG"),
         "animated.png": _saved(rgb, "PNG", **pages()),
-        "deep.png": encode_png(noise, icc, exif.tobytes()),
+        "deep.png": encode_png(noise, Picture(noise, icc=icc, exif=exif.tobytes())),
         "rgb.jpg": _saved(rgb, "JPEG", icc_profile=icc, exif=exif),
         "progressive.jpg": _saved(rgb, "JPEG", progressive=True),
         "cmyk.jpg": _saved(rgb.convert("CMYK"), "JPEG"),
@@ -44,7 +45,7 @@ def whole_files() -> dict[str, bytes]:
         "rgb.bmp": _saved(rgb, "BMP"),
         "rgb.tiff": _saved(rgb, "TIFF", compression="tiff_lzw", exif=exif),
         "pages.tiff": _saved(rgb, "TIFF", **pages()),
-        "deep.tiff": encode_tiff(noise[..., :3], icc, None),
+        "deep.tiff": encode_tiff(noise[..., :3], Picture(noise, icc=icc)),
         "still.gif": _saved(rgb.quantize(16), "GIF"),
         "animated.gif": _saved(rgb, "GIF", **pages()),
         "rgb.ppm": _saved(rgb, "PPM"),
@@ -87,7 +88,8 @@ def _huge_headers(whole: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
         bmp[18:26] = struct.pack("<ii", width, height)
         yield f"huge-{number}.bmp", bytes(bmp)
         yield f"huge-ppm-{number}.ppm", f"P6 {width} {height} 255\n".encode()
-        tiff = encode_tiff(np.zeros((2, 2, 3), np.uint16), None, None)
+        black = np.zeros((2, 2, 3), np.uint16)
+        tiff = encode_tiff(black, Picture(black))
         for tag, value in ((256, width), (257, height)):
             at = tiff.index(struct.pack("<HHI", tag, 4, 1)) + 8
             tiff = tiff[:at] + struct.pack("<I", value) + tiff[at + 4 :]

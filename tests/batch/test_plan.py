@@ -124,6 +124,26 @@ def test_plan_refuses(tree, inputs, output, cause):
         plan(inputs, output)
 
 
+def test_a_suffix_with_a_slash_is_refused(tree):
+    with pytest.raises(UsageError, match="--suffix a/b: not a part of a name"):
+        plan(["in"], "out", suffix="a/b")
+
+
+@pytest.mark.parametrize("exists", ["overwrite", "skip", "error", "rename"])
+@pytest.mark.parametrize(
+    ("inputs", "output"),
+    [(["in"], "masks"), (["in"], "in/../masks"), (["in/a.png"], "masks/a.png"), (["other/list.png"], ".")],
+)
+def test_what_is_read_is_no_output(tree, inputs, output, exists):
+    write("masks/a.png"), write("other/list.png"), write("list.png", "in/b.JPG")
+    masks = {Path("in/a.png"): [Path("masks/a.png")]}
+    options = BatchOptions(
+        inputs=inputs, output=output, exists=exists, files_from="list.png" if output == "." else None
+    )
+    with pytest.raises(UsageError, match="is an input and would be overwritten"):
+        plan_of(options, lambda source: masks.get(source, []))
+
+
 @pytest.mark.parametrize("inputs", [["empty"], ["in/*.webp"], ["in/notes*"]])
 def test_no_match_is_nothing_to_do(tree, inputs):
     (tree / "empty").mkdir()
@@ -193,13 +213,52 @@ def test_include_and_exclude(tree, choice, expected):
     assert list(planned(["in/a.png"], "out/", **choice)) == ["in/a.png"]  # named, not found
 
 
-@pytest.mark.parametrize("data", [b"in/a.png\nin/sub/a.png\n\n", b"in/a.png\0in/sub/a.png\0"])
+LISTS = [
+    b"in/a.png\nin/sub/a.png\n\n",
+    b"in/a.png\0in/sub/a.png\0",
+    b"\xef\xbb\xbfin/a.png\r\nin/sub/a.png\r\n",
+    "in/a.png\r\nin/sub/a.png\r\n".encode("utf-16"),
+    b"\xfe\xff" + "in/a.png\nin/sub/a.png".encode("utf-16-be"),
+    "in/a.png\nin/sub/a.png\n".encode("utf-32"),
+    b"\xff\xfe" + "in/a.png\0in/sub/a.png\0".encode("utf-16-le"),
+]
+
+
+@pytest.mark.parametrize("data", LISTS)
 def test_listed_files_keep_their_paths(tree, data):
     (tree / "list").write_bytes(data)
     expected = {"in/a.png": "out/in/a.png", "in/sub/a.png": "out/in/sub/a.png"}
     assert {str(item.source): str(item.target) for item in plan([], "out", files_from="list")} == expected
     (tree / "list").write_text(f"{tree}/in/a.png\nin/sub/../b.JPG")
     assert [str(item.target) for item in plan([], "out", files_from="list")] == ["out/a.png", "out/b.JPG"]
+
+
+@pytest.mark.parametrize("text", ["./a.png", "./a.png\n", "./\u0444\u043e\u0442\u043e.png\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_list_that_does_not_say_it_is_utf_16_is_refused(tree, text, encoding):
+    (tree / "list").write_bytes(text.encode(encoding))
+    with pytest.raises(UsageError, match="the list list is no text"):
+        plan([], "out", files_from="list")
+
+
+def test_names_with_brackets_are_names_first(tree):
+    for name in ("in/c[1].png", "in/c1.png", "in/d1.png", "odd[1]/e.png", "odd1/f.png"):
+        write(name)
+    assert [str(item.source) for item in plan(["in/c[1].png"], "out/")] == ["in/c[1].png"]
+    assert [str(item.source) for item in plan(["in/d[1].png"], "out/")] == ["in/d1.png"]
+    assert [str(item.source) for item in plan(["odd[1]/*.png"], "out/")] == ["odd[1]/e.png"]
+    assert planned(["odd[1]"], "out") == {"odd[1]/e.png": "out/e.png"}
+
+
+@pytest.mark.parametrize("name", ["gone[1].png", "gone*.png", "gone**.png"])
+def test_names_with_brackets_that_are_not_there_are_not_lost(tree, name):
+    assert [str(item.source) for item in plan(["in/a.png", name], "out")] == ["in/a.png", name]
+    (tree / "list").write_text(f"in/a.png\n{name}\n")
+    assert [str(item.source) for item in plan([], "out", files_from="list")] == ["in/a.png", name]
+    (tree / "list").write_text(name)
+    assert [str(item.source) for item in plan([], "out", files_from="list")] == [name]
+    with pytest.raises(NothingToDoError, match="no picture in gone"):
+        plan([name], "out")
 
 
 def test_name_that_becomes_too_long_is_planned(tree):

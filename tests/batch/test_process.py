@@ -19,7 +19,9 @@ from PIL import Image
 from ..conftest import clean_environment
 
 NEGATIVE = """
+    import os
     import time
+    from pathlib import Path
     import deformcli
     from deformcli import options
 
@@ -28,11 +30,15 @@ NEGATIVE = """
         app.command()(negative)
 
     @options.spread
-    def negative(files: options.BatchOptions, wait: float = 0):
+    def negative(files: options.BatchOptions, wait: float = 0, gate: Path = None):
         from deformcli.batch import FunctionJob, run
 
         def inverted(pictures):
             time.sleep(wait)
+            if gate:
+                (gate / str(os.getpid())).touch()
+                while not (gate / "open").exists():
+                    time.sleep(0.02)
             return [one.replaced(one.rgb.max() - one.rgb) for one in pictures]
         run(files, FunctionJob(inverted))
 """
@@ -118,6 +124,59 @@ def test_reader_that_is_gone(negative):
     ended = negative("a.png", "-o", "-", stdout=write, stderr=subprocess.PIPE, capture_output=False)
     os.close(write)
     assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX descriptors")
+@pytest.mark.parametrize(
+    ("closed", "args", "code", "words"),
+    [
+        (0, ["a.png", "-o", "out.png"], 0, b""),
+        (1, ["a.png", "-o", "out.png"], 0, b""),
+        (2, ["a.png", "a.png", "b.png", "-o", "out/"], 0, b""),
+        (0, ["-", "-o", "out.png"], 2, b"error: stdin is closed\n"),
+        (0, ["--files-from", "-", "-o", "out/"], 2, b"error: stdin is closed\n"),
+        (1, ["a.png", "-o", "-"], 2, b"error: stdout is closed\n"),
+    ],
+)
+def test_closed_streams(negative, closed, args, code, words):
+    for name in ("a.png", "b.png"):
+        Path(name).write_bytes(PNG.getvalue())
+    ended = negative(*args, preexec_fn=lambda: os.close(closed), stdin=subprocess.DEVNULL)
+    assert (ended.returncode, ended.stdout) == (code, b"")
+    assert ended.stderr.startswith(words) and ended.stderr.count(b"\n") == 2 * (code > 0)
+    for path in Path(".").glob("out*"):
+        with Image.open(path if path.is_file() else path / "a.png") as image:
+            assert image.size == (9, 6)
+    assert bool(list(Path(".").glob("out*"))) == (code == 0)
+
+
+@pytest.mark.parametrize(
+    ("exists", "codes", "names"),
+    [
+        ("rename", [0, 0, 0], ["o-1.png", "o-2.png", "o.png"]),
+        ("error", [0, 2, 2], ["o.png"]),
+        ("skip", [0, 0, 0], ["o.png"]),
+        ("overwrite", [0, 0, 0], ["o.png"]),
+    ],
+)
+def test_runs_at_once_lose_nothing(negative, exists, codes, names):
+    """All have planned before the first writes: who comes second finds the name taken."""
+    for name in "abc":
+        Path(name).mkdir()
+        Path(name, "o.png").write_bytes(PNG.getvalue())
+    Path("gate").mkdir()
+    args = ("-o", "out/", "--exists", exists, "--gate", "gate")
+    runs = [negative(f"{name}/o.png", *args, start=subprocess.Popen, stderr=subprocess.PIPE) for name in "abc"]
+    end = time.monotonic() + 60
+    while len(list(Path("gate").iterdir())) < 3:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    Path("gate/open").touch()
+    told = [run.communicate(timeout=120)[1] for run in runs]
+    assert sorted(run.returncode for run in runs) == codes
+    assert sorted(path.name for path in Path("out").iterdir()) == names
+    losers = {"error": b"o.png exists already", "skip": b"o.png is there already"}.get(exists)
+    assert losers is None or sum(losers in words for words in told) == 2
 
 
 def test_list_on_stdin_and_odd_names(negative):

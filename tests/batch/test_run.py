@@ -7,15 +7,17 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from deformcli.batch import Done, FunctionJob, Output, Skipped, pipeline
+from deformcli.batch import Done, FunctionJob, Output, Skipped, pipeline, plan
 from deformcli.batch import files as batch_files
 from deformcli.errors import DeformError, NothingToDoError, PartialError, UsageError
+from deformcli.options import BatchOptions
 
 NAMES = ["a.png", "b.png", "c.png"]
 
@@ -203,25 +205,75 @@ def test_several_outputs_and_none(folder, batch, negative, capsys):
     assert capsys.readouterr().err == "skipped: in/b.png: no face\n"
 
 
-def test_further_outputs_follow_exists_and_take_no_ones_place(folder, batch, negative):
+def test_all_files_of_a_picture_follow_exists_together(folder, batch, negative, capsys):
     folder("a.png")
     task = negative({"a.png": two})
     for name in ("out/a-2.png", "more/x.png"):
         Path(name).parent.mkdir()
         Path(name).write_text("old")
     batch(task)
-    assert Path("out/a-2.png").read_text() == "old"
+    assert files() == ["a-2.png"] and Path("out/a-2.png").read_text() == "old"
+    assert capsys.readouterr().err == "skipped: in/a.png: out/a-2.png is there already\n"
+    for exists in ("error", None):
+        with pytest.raises(UsageError, match=r"out/a-2\.png exists already"):
+            batch(task, ["in/a.png"], "out/", exists=exists)
+    assert files() == ["a-2.png"]
+    batch(task, exists="rename")
+    assert files() == ["a-1-2.png", "a-1.png", "a-2.png"] and files("more") == ["x-1.png", "x.png"]
+    batch(task, exists="overwrite")
+    assert np.array_equal(pixels("out/a-2.png"), 255 - pixels("in/a.png"))
+    assert np.array_equal(pixels("out/a.png"), pixels("in/a.png"))
+
+
+def test_renamed_files_of_one_picture_have_one_number(folder, batch, negative):
+    folder("a.png")
+    task = negative({"a.png": two})
+    batch(task)
     batch(task, exists="rename")
     assert files() == ["a-1-2.png", "a-1.png", "a-2.png", "a.png"]
     assert files("more") == ["x-1.png", "x.png"]
-    batch(task, exists="overwrite")
-    assert np.array_equal(pixels("out/a-2.png"), 255 - pixels("in/a.png"))
-    with pytest.raises(UsageError, match="exists already"):
-        batch(task, output="other/", inputs=["in/a.png"], exists="error")
+    Path("out/a-2-2.png").write_text("old")
+    assert batch(task, exists="rename", report="r.jsonl").counts == {"done": 1}
+    assert set(files()) >= {"a-3.png", "a-3-2.png"} and "a-2-2-1.png" not in files()
+    items, _ = records()
+    assert (items[0]["target"], items[0]["outputs"][-1]) == ("out/a-3.png", "out/a-3.png")
+
+
+def test_further_outputs_take_no_ones_place(folder, batch, negative):
+    task = negative({"a.png": two})
     folder("a.png", "a-2.png")
     with pytest.raises(PartialError, match="1 of 2 failed"):
         batch(task, output="clash")
     assert np.array_equal(pixels("clash/a-2.png"), 255 - pixels("in/a-2.png"))
+
+
+def test_older_files_beside_fewer_are_told(folder, batch, negative, capsys):
+    folder("a.png", "b.png", "b-2.png")
+    numbered = {"b.png": lambda work: Done([Output(work.picture)], numbered=True)}
+    numbered["a.png"] = lambda work: Done([*two(work).outputs[:2]], numbered=True)
+    for name in ("out/a-2.png", "out/a-3.png", "out/a-4.png", "out/a-6.png"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("old")
+    batch(negative(numbered), exists="overwrite", report="r.jsonl")
+    told = ["out/a-3.png is of an earlier run", "out/a-4.png is of an earlier run"]
+    assert capsys.readouterr().err.splitlines() == [f"note: in/a.png: {note}" for note in told]
+    assert [item["notes"] for item in records()[0]] == [told, [], []]
+
+
+@pytest.mark.parametrize("exists", ["skip", "error", "rename"])
+def test_what_is_made_again_by_another_worker_is_done(folder, negative, exists):
+    folder("a.png")
+    options = BatchOptions(inputs=["in/a.png"], output="out/", exists=exists)
+    items = [replace(item, repeatable=True) for item in plan(options)]
+
+    def statuses() -> list[str]:
+        return [one.status for one in pipeline.work_through(items, negative({"a.png": two}), options, frozenset())]
+
+    assert [statuses(), statuses()] == [["done"], ["done"]]
+    assert files() == ["a-2.png", "a.png"]
+    Path("out/a-2.png").write_text("another's")
+    assert statuses() == [{"skip": "skipped", "error": "failed", "rename": "done"}[exists]]
+    assert Path("out/a-2.png").read_text() == "another's"
 
 
 class Hungry(Exception):
@@ -291,7 +343,7 @@ def test_report_that_cannot_be_written_is_told_first(folder, batch, negative):
     with pytest.raises(DeformError, match=r"the report gone/r\.jsonl cannot be written"):
         batch(negative(), report="gone/r.jsonl")
     for picture in ("in/a.png", "./in/../out/a.png"):
-        with pytest.raises(UsageError, match="would overwrite a picture"):
+        with pytest.raises(UsageError, match="would overwrite an input or an output"):
             batch(negative(), report=picture)
     assert pixels("in/a.png").size and not Path("out").exists()
 
@@ -349,7 +401,7 @@ def test_what_goes_wrong_in_the_middle_is_the_items_alone(folder, batch, negativ
     with pytest.raises(PartialError, match="2 of 4 failed, 2 done"):
         batch(negative({"a.png": vanish}), batch_size=1, jobs=1, report="r.jsonl")
     items, _ = records()
-    assert "cannot be written" in items[2]["error"] and "no such file" in items[3]["error"]
+    assert "out/c.png exists already" in items[2]["error"] and "no such file" in items[3]["error"]
     assert files() == ["a.png", "b.png"]
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from deformcli.data.splits import is_held_out
+from deformcli.data.splits import split_of
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def make_picture() -> Callable[..., np.ndarray]:
 
 @pytest.fixture
 def names() -> dict[str, list[str]]:
-    """Names of files of either split: {"train": [...], "test": [...]}, 4 each."""
+    """Names of files of two splits: {"train": [...], "test": [...]}, 4 each."""
     every = [f"{letter}{number}.png" for letter in "abc" for number in range(100)]
-    sides = {"train": [n for n in every if not is_held_out(n)], "test": [n for n in every if is_held_out(n)]}
+    sides = {split: [name for name in every if split_of(name) == split] for split in ("train", "test")}
     return {split: sorted(found[:4]) for split, found in sides.items()}

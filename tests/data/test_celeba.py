@@ -51,6 +51,7 @@ def read_all(root, split, **options):
 @pytest.mark.parametrize("root", ["", "celeba", "celeba/img_align_celeba"])
 def test_official_split_of_every_folder(celeba, root):
     assert read_all(celeba / root, "train") == list(TRAIN)
+    assert read_all(celeba / root, "validation") == list(VALIDATION)
     assert read_all(celeba / root, "test") == list(TEST)
 
 
@@ -68,19 +69,19 @@ def test_the_partition_file_decides_where_it_is(celeba):
     assert 1 in read_all(celeba, "test")
     (celeba / "celeba/list_eval_partition.txt").unlink()
     assert read_all(celeba, "train") == list(TRAIN)  # by number, as published
+    assert read_all(celeba, "validation") == list(VALIDATION)
 
 
-def test_thesis_split_is_70_to_30_and_keeps_people_together(tmp_path, monkeypatch):
+def test_thesis_split_tests_on_30_and_keeps_people_together(tmp_path, monkeypatch):
     names = [f"{number:06d}.jpg" for number in range(1, 2001)]
     monkeypatch.setattr("deformcli.data.celeba._find", lambda root: (tmp_path, names))
     (tmp_path / "identity_CelebA.txt").write_text("".join(f"{name} {n % 500}\n" for n, name in enumerate(names)))
     for expected_people in (500, 0):
-        train, test = (open_celeba(str(tmp_path), split, protocol="thesis") for split in ("train", "test"))
-        assert len(train) + len(test) == 2000
-        assert len(test) / 2000 == pytest.approx(0.3, abs=0.04)
-        people = [{p.identity(index) for index in range(len(p))} - {""} for p in (train, test)]
-        assert len(people[0] | people[1]) == expected_people
-        assert not people[0] & people[1]
+        parts = [open_celeba(str(tmp_path), split, protocol="thesis") for split in ("train", "validation", "test")]
+        assert [len(part) / 2000 for part in parts] == pytest.approx([0.6, 0.1, 0.3], abs=0.04)
+        assert sum(map(len, parts)) == 2000
+        people = [{part.identity(index) for index in range(len(part))} - {""} for part in parts]
+        assert sum(map(len, people)) == len(set().union(*people)) == expected_people
         (tmp_path / "identity_CelebA.txt").unlink(missing_ok=True)
 
 

@@ -79,7 +79,7 @@ def test_unreadable_pictures_are_named(check, folder, names):
     code, out, err = check("folder:data")
     assert code == 3
     assert "2 pictures cannot be read" in err
-    assert all(f"  data/{path.name}: not a picture" in out for path in bad)
+    assert all(f"  data/{path.name} is damaged" in out for path in bad)
     assert out.splitlines()[0].endswith("4 pictures; 30 x 40 (2), 50 x 40 (1)")
     code, out, _ = check("folder:data", "--json")
     assert [len(one["unreadable"]) for one in json.loads(out)] == [1, 1]

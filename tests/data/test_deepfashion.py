@@ -10,7 +10,9 @@ from deformcli.data.deepfashion import open_deepfashion
 from deformcli.errors import UsageError
 
 ROWS = [
-    ("img/WOMEN/Dresses/id_00000002/02_1_front.jpg", "id_00000002", "train"),
+    ("img/WOMEN/Dresses/id_00000003/02_1_front.jpg", "id_00000003", "train"),
+    ("img/WOMEN/Dresses/id_00000003/02_2_side.jpg", "id_00000003", "train"),
+    ("img/WOMEN/Dresses/id_00000002/02_1_front.jpg", "id_00000002", "train"),  # of the tenth that validates
     ("img/WOMEN/Dresses/id_00000002/02_2_side.jpg", "id_00000002", "train"),
     ("img/MEN/Denim/id_00000080/01_1_front.jpg", "id_00000080", "query"),
     ("img/MEN/Denim/id_00000080/01_3_back.jpg", "id_00000080", "gallery"),
@@ -29,9 +31,9 @@ def root(tmp_path, make_picture):
 
 
 def test_published_split_by_garment(root):
-    found = {split: open_deepfashion(str(root), split) for split in ("train", "test")}
-    for split, rows in (("train", ROWS[:2]), ("test", ROWS[2:])):
-        pictures = found[split]
+    for split, rows in (("train", ROWS[:2]), ("validation", ROWS[2:4]), ("test", ROWS[4:])):
+        pictures = open_deepfashion(str(root), split)
+        assert len(pictures) == 2
         assert [pictures.name(index) for index in range(2)] == [str(root / "Img" / name) for name, *_ in rows]
         assert [pictures.identity(index) for index in range(2)] == [item for _, item, _ in rows]
         assert pictures.read(0).shape == (256, 256, 3)

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from deformcli.data.hf import open_hf
+from deformcli.data.splits import SPLITS
 from deformcli.errors import UsageError
 
 pytest.importorskip("datasets", reason="needs the extra deformcli[hf]")
@@ -37,9 +38,21 @@ def test_the_data_sets_own_split(tmp_path, make_picture):
 def test_rows_are_held_out_where_there_is_no_test_split(tmp_path, make_picture):
     for number in range(30):
         make_picture(tmp_path / f"set/{number:02d}.png", 8, 8, number)
-    train, test = (open_hf(f"{tmp_path}/set", split) for split in ("train", "test"))
-    assert sorted(train.rows + test.rows) == list(range(30))
-    assert len(test) == 3
+    rows = {split: open_hf(f"{tmp_path}/set", split).rows for split in SPLITS}
+    assert sorted(row for some in rows.values() for row in some) == list(range(30))
+    assert len(rows["test"]) == 3 and rows["validation"]
+
+
+@pytest.mark.parametrize("own", [("test",), ("validation",), ("test", "validation")])
+def test_what_the_data_set_does_not_have_is_taken_from_its_training_rows(tmp_path, make_picture, own):
+    for split in ("train", *own):
+        for number in range(20):
+            make_picture(tmp_path / f"set/{split}/{number:02d}.png", 8, 8, number)
+    found = {split: open_hf(f"{tmp_path}/set", split) for split in SPLITS}
+    assert len(found["test"]) == 20, "its own, be it called validation"
+    both = found["train"].rows + found["validation"].rows
+    assert sorted(both) == sorted(list(range(20)) * len(own))
+    assert found["validation"].rows
 
 
 def test_tables_without_pictures_are_refused(tmp_path):

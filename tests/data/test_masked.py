@@ -9,9 +9,11 @@ import torch
 from PIL import Image
 
 from deformcli.data.files import read_picture
+from deformcli.data.loading import InOrder
 from deformcli.data.masked import MaskedPictures
-from deformcli.data.sources import Pairs, Source
+from deformcli.data.sources import Pairs, Source, number_of
 from deformcli.data.spec import open_source
+from deformcli.errors import UsageError
 
 KINDS = ("strokes",)
 
@@ -54,6 +56,21 @@ def test_seed_and_index_alone_decide_an_item(folder, split):
     for index, item in first.items():
         assert all(torch.equal(value, again[index][key]) for key, value in item.items())
     assert any(not torch.equal(first[index]["known"], other[index]["known"]) for index in first)
+
+
+def test_what_stands_in_for_an_unreadable_picture_goes_by_its_own_name(folder, names):
+    """In training alone: of the test split it is refused."""
+    (folder / names["train"][1]).write_bytes(b"damaged")
+    data = masked([folder], "train", 0, 40)
+    people = {number_of(data.pictures.parts[0].name(index)) for index in range(4)}
+    seen = {int(data[index]["person"]) for index in range(40)}
+    assert seen == people - {number_of(str(folder / names["train"][1]))}
+    (folder / names["test"][0]).write_bytes(b"damaged")
+    with pytest.raises(UsageError, match=rf"{names['test'][0]}: not a picture"):
+        masked([folder], "test")[0]
+    there = InOrder(masked([folder], "test"), 3, workers=0)
+    assert sum(len(batch["image"]) for batch in there) == 6
+    assert sum(there.left_out.values()) == 2
 
 
 def test_test_split_takes_every_picture_whole_with_every_kind(folder, names, make_picture):

@@ -12,12 +12,13 @@ import pytest
 from deformcli import registry
 from deformcli.cli import main
 from deformcli.data import meshes
+from deformcli.data.found import FoundFaces
 from deformcli.data.meshes import COLUMNS, read_meshes
 from deformcli.data.rotated import RotatedPhotos, near_frontal
-from deformcli.data.splits import is_held_out
+from deformcli.data.splits import split_of
 from deformcli.errors import UsageError
 
-NAMES = [name for name in (f"{number:03d}_03.png" for number in range(100)) if not is_held_out(name)]
+NAMES = [name for name in (f"{number:03d}_03.png" for number in range(100)) if split_of(name) == "train"]
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_meshes_of_photos(mesh, photos):
     code, out, err = mesh("photos")
     assert (code, out) == (3, "")
     assert "2 meshes in photos/facemesh.npz, 2 of them new" in err
-    assert "photos/grey.png: no face found" in err and "photos/broken.jpg: not a picture" in err
+    assert "photos/grey.png: no face found" in err and "photos/broken.jpg is damaged" in err
     assert "2 photos have no mesh: 1 without a face, 1 unreadable" in err
     data = np.load(photos / "facemesh.npz", allow_pickle=False)
     assert data["name"].tolist() == [NAMES[0], f"more/{NAMES[1]}"]
@@ -128,3 +129,23 @@ def test_no_face_no_photo_and_another_file(mesh, photos, tmp_path):
     with pytest.raises(UsageError):
         read_meshes(tmp_path / "torn.npz")
     assert mesh("photos", "--weights", "mobilefacenet")[0] == 4
+
+
+@pytest.mark.parametrize("reader", ["rotated", "views", "command"])
+@pytest.mark.parametrize("fault", ["a column less", "no zip", "one array", "empty"])
+def test_a_file_without_its_columns_is_named(tmp_path, fault, reader):
+    path = tmp_path / "facemesh.npz"
+    if fault == "a column less":
+        np.savez(path, **{key: np.zeros((1, *shape)) for key, shape in COLUMNS.items() if key != "spread"}, name=["a"])
+    elif fault == "one array":
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    else:
+        path.write_bytes(b"no zip" if fault == "no zip" else b"")
+    with pytest.raises(UsageError, match=r"facemesh\.npz is no file of meshes with all their columns"):
+        if reader == "rotated":
+            near_frontal(tmp_path, path, "train")
+        elif reader == "views":
+            FoundFaces([tmp_path])
+        else:
+            read_meshes(path)

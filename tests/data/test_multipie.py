@@ -8,9 +8,10 @@ from deformcli.data.masked import MaskedPictures
 from deformcli.data.multipie import CAMERAS, YAWS, MultiPie
 from deformcli.data.pairs import FacePairs
 from deformcli.data.sources import Source
+from deformcli.data.splits import SPLITS, split_in_tenths
 from deformcli.errors import UsageError
 
-TRAIN, TEST = ("002", "003", "201"), ("001", "011")  # the protocol "subjects" holds these out
+TRAIN, TEST = ("002", "003", "201"), ("001", "011")  # the protocol "subjects" tests on those, and validates on 008
 
 
 @pytest.fixture
@@ -71,23 +72,22 @@ def test_training_leaves_out_wider_angles(write, tmp_path):
         FacePairs([source], 16, "train", 0, max_yaw=-1)
 
 
-def test_subjects_are_on_one_side_alone(write, tmp_path):
-    for subject in (*TRAIN, *TEST):
+def test_subjects_are_in_one_split_alone(write, tmp_path):
+    for subject in (*TRAIN, *TEST, "008", "018"):
         for session in ("01", "02"):
             for camera in ("051", "110"):
                 write("flat", subject, session=session, camera=camera)
-    for protocol, test in (("subjects", TEST), ("setting-2", ("201",))):
-        sides = [MultiPie(str(tmp_path / "flat"), split, protocol=protocol) for split in ("train", "test")]
+    for protocol, validation, test in (("subjects", "008", (*TEST, "018")), ("setting-2", "018", ("201",))):
+        sides = [MultiPie(str(tmp_path / "flat"), split, protocol=protocol) for split in SPLITS]
         people = [{side.identity(index) for index in range(len(side))} for side in sides]
-        assert people[1] == set(test)
-        assert people[0] == {*TRAIN, *TEST} - set(test)
-        assert not {*sides[0].pictures.paths} & {*sides[1].pictures.paths}
+        assert people[1:] == [{validation}, set(test)]
+        assert people[0] == {*TRAIN, *TEST, "008", "018"} - {validation, *test}
+        paths = [path for side in sides for path in side.pictures.paths]
+        assert len(paths) == len(set(paths))
 
 
 def test_a_fifth_of_all_subjects_is_held_out():
-    from deformcli.data.splits import is_in_tenths
-
-    held_out = sum(is_in_tenths(f"{subject:03d}", 2) for subject in range(1, 347))
+    held_out = sum(split_in_tenths(f"{subject:03d}", 2) == "test" for subject in range(1, 347))
     assert held_out / 346 == pytest.approx(0.2, abs=0.02)
 
 

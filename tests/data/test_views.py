@@ -10,22 +10,22 @@ import numpy as np
 import pytest
 import torch
 
-from deformcli.data import found
+from deformcli.data import found, labels
 from deformcli.data.check import contact_sheet
 from deformcli.data.files import read_picture
 from deformcli.data.meshes import COLUMNS, write_meshes
 from deformcli.data.pairs import FacePairs, flip
 from deformcli.data.sources import Source
 from deformcli.data.spec import open_source
-from deformcli.data.splits import is_held_out
-from deformcli.data.views import BOX, takes_part
+from deformcli.data.splits import SPLITS, is_held_out, split_of
+from deformcli.data.views import BOX
 from deformcli.errors import UsageError
 from deformcli.faces import Face, crop, eyes_and_mouth, square_around
 from deformcli.faces.pose import canonical
 
 PEOPLE = [f"{number:03d}" for number in range(1, 40)]
 TEST = [who for who in PEOPLE if is_held_out(f"{who}.jpg")]
-TRAIN = [who for who in PEOPLE if who not in TEST]
+TRAIN = [who for who in PEOPLE if split_of(f"{who}.jpg") == "train"]
 TAKES = {"left_profile": (-90, 1), "left_3quarter": (-42, 2), "front": (0, 3), "right_3quarter": (42, 4),
          "right_profile": (90, 5)}  # fmt: skip
 SIDE = 160
@@ -86,18 +86,21 @@ def test_london_made_of_links(london, tmp_path):
     assert len(open_source(f"london:{tmp_path}/links", "test").data) == 10
 
 
-def test_nobody_of_the_test_split_is_seen_with_validation():
-    sides = {split: {who for who in PEOPLE if takes_part(who, split)} for split in ("train", "test")}
-    tuned = {split: {who for who in PEOPLE if takes_part(who, split, "yes")} for split in ("train", "test")}
-    assert sides["train"] | sides["test"] == set(PEOPLE) and sides["test"] == set(TEST)
-    assert tuned["train"] | tuned["test"] == sides["train"] and not tuned["train"] & tuned["test"]
-    assert tuned["test"]
-    with pytest.raises(UsageError, match="validation=no"):
-        takes_part("001", "train", "no")
+def test_people_of_the_three_splits(tmp_path, make_picture, views):
+    """Of both kinds: nobody is in two splits, everybody is in one."""
+    for who in PEOPLE:
+        for name in ("neutral_front/{}_03.jpg", "neutral_left_profile/{}_01.jpg"):
+            make_picture(tmp_path / "london" / name.format(who), 8, 8)
+    for spec in (f"london:{tmp_path}/london", views([(f"{who}_01.png", f"{who}_03.png", 30) for who in PEOPLE])):
+        people = [{view.person for view in open_source(spec, split).data.views} for split in SPLITS]
+        assert all(people) and people[2] == set(TEST)
+        assert sorted(who for some in people for who in some) == PEOPLE
+    with pytest.raises(UsageError, match="no option 'validation'"):
+        open_source(f"london:{tmp_path}/london?validation=yes", "train")
 
 
 def test_the_project_s_held_out_people():
-    held_out = [f"{n:03d}" for n in range(1, 174) if takes_part(f"{n:03d}", "test")]
+    held_out = [f"{n:03d}" for n in range(1, 174) if is_held_out(f"{n:03d}.jpg")]
     assert {"008", "018", "044", "114", "119", "122", "132", "143"} <= set(held_out)
 
 
@@ -183,8 +186,7 @@ def test_people_are_named_by_column_or_file(views):
         (f"a{n}.png", f"{who}_03.png", 20, other) for n, (who, other) in enumerate(zip(TRAIN[:3], "xyz", strict=True))
     ]
     data = open_source(views(rows, ("file", "frontal", "yaw", "person")), "train").data
-    held_out = {other for other in "xyz" if is_held_out(f"{other}.jpg")}
-    assert {data.identity(index) for index in range(len(data))} == set("xyz") - held_out
+    assert {data.identity(index) for index in range(len(data))} == {o for o in "xyz" if split_of(f"{o}.jpg") == "train"}
 
 
 @pytest.mark.parametrize("text", ["file,frontal\na.png,b.png\n", "file,frontal,yaw\na.png,b.png,left\n"])
@@ -225,7 +227,7 @@ def fairface(tmp_path, make_picture):
     """The published layout: of each split two near-frontal faces, two turned ones, and one of each of a minor."""
     root, rows, labels = tmp_path / "fairface", {}, {"train": [], "val": []}
     numbers = iter(range(1, 400))
-    for held_out in (False, True):
+    for split in ("train", "test"):
         for yaw, age in (
             (3, "20-29"),
             (-8, "50-59"),
@@ -235,7 +237,7 @@ def fairface(tmp_path, make_picture):
             (40, "10-19"),
             (18, "20-29"),
         ):
-            name = next(f"train/{n}.jpg" for n in numbers if is_held_out(f"{n}.jpg") == held_out)
+            name = next(f"train/{n}.jpg" for n in numbers if split_of(f"{n}.jpg") == split)
             make_picture(root / name, SIDE, SIDE, len(rows))
             rows[name] = row(mesh(), yaw)
             labels["train"].append((name, age, "Female", "Indian", "True"))
@@ -253,6 +255,24 @@ def test_fairface_near_frontal(fairface):
         assert data.pair(0, 32, None).flow is not None
 
 
+def test_fairface_items_have_the_labels_of_their_photo(fairface):
+    items = FacePairs([open_source(f"fairface:{fairface}", "test")], 32, "test", 0)
+    ages = [items.labels(int(items[index]["item"]))["age"] for index in range(len(items))]
+    assert ages == ["20-29"] * 10 + ["50-59"] * 10, "ten views of each photo"
+    assert items.labels(0)["race"] == "Indian"
+
+
+def test_ages_that_a_spreadsheet_took_for_dates_are_no_adults(fairface):
+    before = [view.turned for view in open_source(f"fairface:{fairface}?view=turned", "train").data.views]
+    table = fairface / "fairface_label_train.csv"
+    text = table.read_text().replace("3-9", "03-Sep").replace("10-19", "Oct-19")
+    (fairface / "labels.csv").write_text(text)
+    table.unlink()
+    labels._rows.cache_clear()
+    assert len(open_source(f"fairface:{fairface}", "train").data.photos) == 2
+    assert [view.turned for view in open_source(f"fairface:{fairface}?view=turned", "train").data.views] == before
+
+
 def test_fairface_turned_has_no_target(fairface):
     source = open_source(f"fairface:{fairface}?view=turned", "train")
     assert sorted(view.yaw for view in source.data.views) == [-50, 35]
@@ -264,3 +284,18 @@ def test_fairface_turned_has_no_target(fairface):
     assert contact_sheet([source, test]).shape[0] == 260
     with pytest.raises(UsageError, match="no protocol 'side'"):
         open_source(f"fairface:{fairface}?view=side", "train")
+
+
+@pytest.mark.parametrize("kind", ["views", "rotated"])
+def test_transparent_pixels_of_a_frontal_photo_are_unknown(views, tmp_path, kind):
+    spec = views([(f"{TRAIN[0]}_01.png", f"{TRAIN[0]}_03.png", 30)])
+    photo = tmp_path / "fronts" / f"{TRAIN[0]}_03.png"
+    opaque = read_picture(photo)
+    alpha = np.full((SIDE, SIDE, 1), 255, np.uint8)
+    alpha[: SIDE // 2] = 0
+    cv2.imwrite(str(photo), np.dstack([opaque[..., ::-1], alpha]))
+    pair = open_source(spec if kind == "views" else f"rotated:{photo.parent}", "train").data.pair(0, 64, None)
+    assert pair.image.shape == pair.target.shape == (3, 64, 64)
+    assert pair.known.shape == (1, 64, 64)
+    assert (pair.known[:, 0] == 0).all() and (pair.known[:, -1] == 1).all()
+    assert set(pair.known.unique().tolist()) == {0, 1}

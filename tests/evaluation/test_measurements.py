@@ -110,3 +110,10 @@ def test_observers_see_the_pictures_and_their_values():
 def test_nothing_to_measure():
     with pytest.raises(NothingToDoError, match="no item"):
         measure(ToyTruth(), [], METHODS, {"mse": squared}, device=CPU)
+
+
+def test_labels_are_those_of_the_items_that_came():
+    """Whatever their order, and whichever were left out on the way."""
+    data = [item | {"item": item["index"]} for item in items(5)]
+    found = run([data[4], data[0], data[3]], labels={"colour": lambda item: "rbgb "[item].strip()})
+    assert found.labels["colour"].tolist() == ["", "r", "b"]

@@ -13,7 +13,7 @@ from PIL import Image
 from deformcli import registry
 from deformcli.cli import main
 
-FIRST_PARTY = "frontalize,inpaint,train,evaluate,synthesize"
+FIRST_PARTY = "frontalize,inpaint,train,evaluate,synthesize,studio"
 
 
 class Ended(NamedTuple):

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 import deform_frontalize.function
 from deform_frontalize.function import frontalize
@@ -17,6 +17,8 @@ from deformcli.errors import NothingToDoError, UsageError, WeightsError
 from deformcli.images import read_image
 
 from ..conftest import ROOT
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 @pytest.fixture
@@ -59,12 +61,12 @@ def test_arrays_are_filled(network, picture, hole, channels, deep):
 def test_images_are_filled(network, picture, hole, mode):
     given = Image.fromarray(picture).convert("L" if mode == "I;16" else mode)
     given = Image.fromarray(np.array(given, np.uint16) * 257) if mode == "I;16" else given
-    given.info["icc_profile"] = b"colours"
+    given.info["icc_profile"] = SRGB
     filled = inpaint(given, Image.fromarray(hole), **network("inpaint"))
     assert (filled.mode, filled.size) == ("RGB" if mode == "P" else mode, given.size)
     kept = np.array(given.convert(filled.mode))
     assert (np.array(filled)[~hole] == kept[~hole]).all() and (np.array(filled)[hole] != kept[hole]).any()
-    assert mode == "I;16" or filled.info["icc_profile"] == b"colours"
+    assert mode == "I;16" or filled.info["icc_profile"] == SRGB
 
 
 def test_masks_are_as_the_commands(network, picture, hole):
@@ -142,3 +144,20 @@ def test_the_readmes_lines_run(environment, tmp_path):
     subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=tmp_path, env=environment, check=True)
     assert read_image(tmp_path / "frontal.png").size == (128, 128)
     assert read_image(tmp_path / "filled.png").size == read_image(ROOT / "examples" / "astronaut.jpg").size
+
+
+def test_progress_is_told_and_ends_the_work(network, hole):
+    rng = np.random.default_rng(0)
+    large, holes = rng.integers(0, 256, (300, 400, 3), np.uint8), np.zeros((300, 400), bool)
+    holes[20:25, 20:380] = holes[100:160, 100:160] = True  # many windows, and one that pixels are moved into
+    told: list[float] = []
+    filled = inpaint(large, holes, progress=told.append, **network("inpaint"))
+    assert told == sorted(told) and told[0] == 0 and told[-1] == 1 and len(told) > 3
+    assert (filled == inpaint(large, holes, **network("inpaint"))).all()
+
+    def enough(share: float) -> None:
+        if share > 0:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        inpaint(large, holes, progress=enough, **network("inpaint"))

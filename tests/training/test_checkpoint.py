@@ -127,12 +127,42 @@ def test_optimizer_goes_on_as_if_it_had_not_stopped():
 
 
 def test_where_to_go_on_from(tmp_path):
-    last = tmp_path / "checkpoint.safetensors"
-    assert find_checkpoint(tmp_path / "new", None) is None
-    assert find_checkpoint(tmp_path, None) is None
-    assert find_checkpoint(tmp_path, "auto") is None
-    last.write_bytes(b"")
+    out, other = tmp_path / "run", tmp_path / "other"
+    assert find_checkpoint(out, None) is find_checkpoint(out, "auto") is None
+    out.mkdir()
+    (out / "run.json").write_text("{}")
+    (out / "log.jsonl").write_text("")
+    assert find_checkpoint(out, None) is find_checkpoint(out, "auto") is None  # nothing was learnt there
+    save_tensors(out / "checkpoint.safetensors", TENSORS, ABOUT | {"step": 3})
+    last = str(out / "checkpoint.safetensors")
+    assert (
+        str(find_checkpoint(out, "auto"))
+        == str(find_checkpoint(out, last))
+        == str(find_checkpoint(other, last))
+        == last
+    )
+    other.mkdir()
+    (other / "notes.txt").write_text("precious")
+    for folder, resume in ((out, None), (other, None), (other, last)):
+        with pytest.raises(UsageError, match="is not empty"):
+            find_checkpoint(folder, resume)
+    with pytest.raises(UsageError, match="is a folder") as caught:
+        find_checkpoint(out, str(out))
+    assert caught.value.remedy == f"write --out {out} --resume auto"
+
+
+def test_the_newest_whole_checkpoint_is_taken(tmp_path, capfd):
+    last, best = tmp_path / "checkpoint.safetensors", tmp_path / "checkpoint-best.safetensors"
+    (tmp_path / "log.jsonl").write_text('{"step": 9, "total": 1.0}\n')
+    for path, step in ((last, 9), (best, 4), (tmp_path / "checkpoint-0000007.safetensors", 7)):
+        save_tensors(path, TENSORS, ABOUT | {"step": step})
     assert find_checkpoint(tmp_path, "auto") == last
-    assert find_checkpoint(tmp_path, "other.safetensors").name == "other.safetensors"
-    with pytest.raises(UsageError, match="is not empty"):
-        find_checkpoint(tmp_path, None)
+    last.write_bytes(last.read_bytes()[:-8])
+    assert find_checkpoint(tmp_path, "auto").name == "checkpoint-0000007.safetensors"
+    assert "warning: " in (said := capfd.readouterr().err) and "checkpoint.safetensors" in said
+    last.unlink()
+    (tmp_path / "checkpoint-0000007.safetensors").unlink()
+    assert find_checkpoint(tmp_path, "auto") == best
+    best.unlink()
+    with pytest.raises(UsageError, match="holds a run without a whole checkpoint"):
+        find_checkpoint(tmp_path, "auto")

@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
 
+from deformcli import registry
+from deformcli.cli import main
 from deformcli.errors import UsageError, WeightsError
-from deformcli.weights import own
+from deformcli.weights import archive, own
 from deformcli.weights.manifest import find_entry, own_manifest, read_manifest
 from deformcli.weights.networks import export_generator
-from deformcli.weights.store import resolve_weights
+from deformcli.weights.store import own_file, resolve_weights
 
 from ..conftest import served
 
@@ -112,7 +115,7 @@ def test_a_run_becomes_weights(run):
     entry = find_entry("my-run")
     assert (entry.task, entry.licence, entry.trained_on) == ("inpaint", "Apache-2.0", 'folder:my "photos"')
     assert entry.config == {"widths": [1, 2], "sampler": "forward", "smooth": True, "trust": 0.5}
-    assert entry.metrics["summary"] == "MSE 0.25000 on held-out items at step 5"
+    assert entry.metrics["summary"] == "MSE 0.25000 on the validation split at step 5"
     path = resolve_weights("my-run", task="inpaint")
     assert path.read_bytes() == (run / "weights-best.safetensors").read_bytes()
     with pytest.raises(UsageError, match="my-run exist already"):
@@ -121,6 +124,95 @@ def test_a_run_becomes_weights(run):
     assert find_entry("other.2").trained_on == "é\n'x'"
     own.forget(["my-run"])
     assert set(read_manifest(own_manifest())) == {"other.2"}
+
+
+@pytest.fixture
+def tool(run, monkeypatch, capfd):
+    """`tool("weights", ...)` runs the tool in this process, without plugins: its exit code, stdout and stderr."""
+    monkeypatch.setenv("DEFORM_LOAD_PLUGINS", "")
+    registry.plugins.cache_clear()
+    yield lambda *args: (main([str(arg) for arg in args]), *capfd.readouterr())
+    registry.plugins.cache_clear()
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+@pytest.mark.parametrize("lost", [False, True])
+def test_added_weights_are_removed_as_add_says(tool, run, tmp_path, monkeypatch, elsewhere, lost):
+    """From a folder of one's own too, and where their file is gone."""
+    if elsewhere:
+        monkeypatch.setenv("DEFORM_WEIGHTS_DIR", str(tmp_path / "mine"))
+    assert tool("weights", "add", run)[0] == 0
+    file = resolve_weights("my-run")
+    if lost:
+        file.unlink()
+    code, _, err = tool("weights", "add", run)
+    assert code == 2 and "--replace" in err.splitlines()[1]
+    assert tool("weights", "rm", "my-run")[0] == 0
+    assert not file.exists() and "my-run" not in read_manifest(own_manifest())
+    assert tool("weights", "add", run)[0] == 0
+
+
+def test_added_weights_may_be_replaced_and_others_not(tool, run):
+    assert tool("weights", "add", run, "--id", "mine")[0] == 0
+    (run / "weights-best.safetensors").write_bytes((run / "weights.safetensors").read_bytes())
+    assert tool("weights", "add", run, "--id", "mine", "--licence", "MIT", "--replace")[0] == 0
+    assert resolve_weights("mine").read_bytes() == (run / "weights.safetensors").read_bytes()
+    assert find_entry("mine").licence == "MIT"
+    code, _, err = tool("weights", "add", run, "--id", "vgg-16", "--replace")
+    assert code == 2 and "those are not your own" in err
+
+
+def test_own_weights_go_to_another_machine(tool, run, tmp_path, monkeypatch):
+    for name in ("mine", "other"):
+        assert tool("weights", "add", run, "--id", name)[0] == 0
+    before = find_entry("mine")
+    assert tool("weights", "export", "mine", "-o", tmp_path / "w.tar")[0] == 0
+    monkeypatch.setenv("DEFORM_CACHE_DIR", str(tmp_path / "there"))
+    for _ in range(2):  # again: the same are there already
+        code, _, err = tool("weights", "import", tmp_path / "w.tar")
+        assert code == 0, err
+    assert resolve_weights("mine", task="inpaint").read_bytes() == (run / "weights-best.safetensors").read_bytes()
+    assert replace(find_entry("mine"), manifest=before.manifest) == before
+    assert "other" not in read_manifest(own_manifest())
+    (run / "weights-best.safetensors").unlink()
+    assert tool("weights", "add", run, "--id", "mine", "--replace")[0] == 0
+    code, _, err = tool("weights", "import", tmp_path / "w.tar")
+    assert code == 4 and "other weights are called 'mine' here" in err
+    assert resolve_weights("mine").read_bytes() == (run / "weights.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"path": "../mine.safetensors"},
+        {"path": "other.safetensors"},
+        {"package": "os"},
+        {"source": "external", "obtain": "x"},
+        {"format": "onnx"},
+        {"id": "vgg-16"},
+        {"id": "absent"},
+    ],
+    ids=str,
+)
+def test_tables_in_a_tar_are_of_its_own_files_alone(tool, run, tmp_path, monkeypatch, changes):
+    assert tool("weights", "add", run, "--id", "mine")[0] == 0
+    entry = find_entry("mine")
+    archive.write_archive(tmp_path / "w.tar", {"mine": own_file(entry)}, [replace(entry, **changes)])
+    monkeypatch.setenv("DEFORM_CACHE_DIR", str(tmp_path / "there"))
+    code, _, err = tool("weights", "import", tmp_path / "w.tar")
+    assert code == 4 and "is not imported" in err and len(err.splitlines()) == 2
+    assert not [path for path in (tmp_path / "there").rglob("*") if path.is_file()]
+
+
+def test_a_damaged_file_is_named_and_the_others_are_listed(tool, run):
+    assert tool("weights", "add", run, "--id", "mine")[0] == 0
+    resolve_weights("mine").write_bytes(b"damaged")
+    code, out, _ = tool("weights", "list", "--json")
+    listed = {one["id"]: one for one in json.loads(out)}
+    assert code == 0 and len(listed) > 3
+    assert "mine.safetensors is not a safetensors file" in listed["mine"]["problem"]
+    assert listed["face-mesh"]["parameters"] and not listed["face-mesh"]["problem"]
+    assert "mine.safetensors is not a safetensors file" in tool("weights", "info", "mine")[1]
 
 
 def test_what_is_no_run_is_refused(run, tmp_path):

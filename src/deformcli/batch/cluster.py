@@ -117,7 +117,7 @@ class _Worker:
             self.refused = replace(failure(items[0], error), number=NOT_LOADED)
 
     def __call__(self, part: dict[str, Any]) -> dict[str, list[str]]:
-        some = [self.items[number] for number in part["id"]]
+        some = [replace(self.items[number], repeatable=True) for number in part["id"]]  # by a worker that has died
         outcomes: Iterable[Outcome]
         outcomes = [self.refused] if self.refused else self._outcomes(some)
         return {"outcome": [json.dumps(asdict(outcome)) for outcome in outcomes]}

@@ -23,12 +23,14 @@ class Work:
     picture: Picture
     found: Any = None
     """What the job's `prepare` made."""
+    further: Sequence[Work] = ()
+    """The frames behind this one, with `--frame all`."""
     seconds: float = 0.0
 
     @property
     def pixels(self) -> int:
-        """How many the picture has."""
-        return self.picture.size[0] * self.picture.size[1]
+        """How many the picture has, or all of its frames."""
+        return self.picture.size[0] * self.picture.size[1] + sum(work.pixels for work in self.further)
 
     def beside(self, tag: str) -> Path:
         """A further output, named like the item's target with `tag` at the end of the stem.
@@ -43,10 +45,14 @@ class Work:
 
 @dataclass(frozen=True)
 class Output:
-    """A picture to write. `path`: None is the item's target, which is written last; others must be nobody's target."""
+    """A picture to write. `path`: None is the item's target, which is written last; others must be nobody's target.
+
+    `further` are the frames behind it: in the same file, or in numbered ones where the format holds no frames.
+    """
 
     picture: Picture
     path: Path | None = None
+    further: Sequence[Picture] = ()
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,10 @@ class Done:
     """
 
     outputs: Sequence[Output]
+    notes: Sequence[str] = ()
+    """What the user should know of it, a line each."""
+    numbered: bool = False
+    """Whether there might have been more or fewer, named by `beside("-2")` and so on: older ones are told."""
 
     @classmethod
     def with_picture(cls, picture: Picture) -> Done:
@@ -102,6 +112,10 @@ class Job:
 
         An error ends the run with its own exit code.
         """
+
+    def reads(self, source: Path) -> Sequence[Path]:
+        """The files that are read for a picture besides it, such as its mask and weights: none is written over."""
+        return ()
 
     def prepare(self, source: Path, picture: Picture) -> Any:
         """What belongs to one picture, such as its mask; called by the threads that read. A DeformError refuses it."""

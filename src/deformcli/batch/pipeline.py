@@ -21,6 +21,7 @@ from deformcli.options import BatchOptions
 from deformcli.runtime.memory import free_memory, is_out_of_memory
 
 from .files import read, refusal, write
+from .frames import joined
 from .job import Job, Refused, Result, Skipped, Work
 from .plan import Item
 from .report import Outcome, failure, outcome
@@ -132,7 +133,11 @@ class _Model:
             results += self._try(some)
             for work in some:
                 work.seconds += (time.perf_counter() - start) / len(some)
-        return results
+        return [self._whole(work, result) for work, result in zip(works, results, strict=True)]
+
+    def _whole(self, work: Work, first: Result) -> Result:
+        """The result of all frames of a file, of which the first has become `first`."""
+        return joined([first, *self(work.further)]) if work.further else first
 
     def _try(self, some: Sequence[Work]) -> Sequence[Result]:
         try:

@@ -2,33 +2,57 @@
 
 from __future__ import annotations
 
+import codecs
 import fnmatch
 import glob
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
-from deformcli.errors import NothingToDoError, UsageError
-from deformcli.images.formats import READABLE, WRITABLE, picture_format
+from deformcli.errors import NothingToDoError, UsageError, one_line
+from deformcli.images.formats import READABLE, WRITABLE, picture_format, writable
 from deformcli.options import BatchOptions
 from deformcli.runtime.storage import writing
 
 STDIO = Path("-")
 """The source that is stdin, the target that is stdout."""
+_MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
+_MARKS |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # after those that begin like them
 
 
 @dataclass(frozen=True)
 class Item:
-    """One file to make. `skipped`: the target is there already and stays. `number`: its place in the plan, from 0."""
+    """One file to make."""
 
     source: Path
     target: Path
     skipped: bool = False
+    """The target is there already and stays."""
     number: int = 0
+    """Its place in the plan, from 0."""
+    exists: str = "error"
+    """What to do where one of its files is there when it is written: error, skip, overwrite, rename."""
+    stem: str = ""
+    """That of the target before `exists` renamed it."""
+    repeatable: bool = False
+    """It may have been made before: files with the very bytes it would write are its own."""
+
+    @property
+    def named(self) -> Path:
+        """What further files are called after: the target, or the source of what goes to stdout."""
+        if self.target != STDIO:
+            return self.target
+        return Path("stdin" if self.source == STDIO else self.source.name)
+
+    def numbered(self, path: Path, number: int) -> Path:
+        """Another name for one of the item's files: one called after the target is numbered as that would be."""
+        end = path.stem.removeprefix(self.target.stem)
+        called_after = path.stem.startswith(self.target.stem) and end[:1] in ("", "-")
+        return path.with_stem(f"{self.stem}-{number}{end}" if called_after else f"{path.stem}-{number}")
 
 
 def with_output(options: BatchOptions, suffix: str) -> BatchOptions:
@@ -47,13 +71,15 @@ def with_output(options: BatchOptions, suffix: str) -> BatchOptions:
     return replace(options, output=str(beside))
 
 
-def plan(options: BatchOptions) -> list[Item]:
+def plan(options: BatchOptions, reads: Callable[[Path], Sequence[Path]] = lambda source: ()) -> list[Item]:
     """Which file becomes which, for options `with_output`; reads no picture and writes nothing.
 
-    Files in folders are pictures by their suffix, or by `include`. A file that `files_from` names and that is not there
-    is an item all the same, and fails when its turn comes. The tree below an input folder is kept in the output
+    Files in folders are pictures by their suffix, or by `include`. A name with *, ? or [ is a pattern if no file is
+    called so. A pattern that nothing matches among other inputs, or a file that `files_from` names and that is not
+    there, is an item all the same, and fails when its turn comes. The tree below an input folder is kept in the output
     folder, and so is the path of a file that `files_from` names relative to the current folder. Nothing below the
-    output folder is read as input. Of one file the output is a folder if it is one or ends in '/'.
+    output folder is read as input, and no output is a file that `reads` names for one of the inputs. Of one file the
+    output is a folder if it is one or ends in '/'.
 
     Raises:
         UsageError: no such input, two inputs with one target, a target that is an input, or one that is there already.
@@ -63,20 +89,22 @@ def plan(options: BatchOptions) -> list[Item]:
     inputs = [*((Path(given), False) for given in options.inputs or ()), *_listed(options)]
     if not inputs:
         raise UsageError("no input", "name files or folders, or a list of them with --files-from")
+    if "/" in options.suffix or os.sep in options.suffix:
+        raise UsageError(f"--suffix {options.suffix}: not a part of a name", "choose another folder with -o")
     single = len(inputs) == 1 and not options.files_from and (inputs[0][0] == STDIO or _is_file(inputs[0][0]))
     assert options.output is not None
     output = Path(options.output)
     if output == STDIO:
         if not single:
             raise UsageError("several pictures do not fit into stdout", "choose a folder with -o")
-        return [Item(inputs[0][0], output)]
+        return [Item(inputs[0][0], output, exists=options.exists or "error")]
     if output.is_dir() or options.output.endswith(("/", os.sep)) or not single:
         pairs = [(source, output / _target_name(name, options)) for source, name in _sources(inputs, options)]
         _check_folder(output)
     else:
-        picture_format(output.suffix)
+        picture_format(output.suffix, frames=options.frame == "all")
         pairs = [(inputs[0][0], output)]
-    _check_collisions(pairs)
+    _check_collisions(pairs, files_read([source for source, _ in pairs], options, reads))
     items = [Item(source, target, number=number) for number, (source, target) in enumerate(pairs)]
     items = _apply_exists(_shard(items, options.shard), options.exists or ("error" if single else "skip"))
     for folder in {item.target.parent for item in items if not item.skipped}:
@@ -92,12 +120,34 @@ def _listed(options: BatchOptions) -> list[tuple[Path, bool]]:
     if stdin and "-" in (options.inputs or ()):
         raise UsageError("stdin is the picture and the list of files", "give one of them as a file")
     try:
-        data = sys.stdin.buffer.read() if stdin else Path(options.files_from).read_bytes()
+        data = stdin_bytes() if stdin else Path(options.files_from).read_bytes()
+        lines = _lines(data)
     except OSError as error:
         cause = f"the list {options.files_from} cannot be read: {error.strerror or error}"
         raise UsageError(cause, "check the path") from error
-    lines = data.split(b"\0") if b"\0" in data else data.splitlines()
+    except UnicodeError as error:
+        raise UsageError(f"the list {options.files_from} is no text: {one_line(error)}", "save it as UTF-8") from error
     return [(Path(os.fsdecode(line)), True) for line in lines if line.strip()]
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """The names in a list, as the file system has them. Raises UnicodeError if it is UTF-16 that does not say so."""
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if encoding := next((_MARKS[mark] for mark in _MARKS if data.startswith(mark)), None):
+        data = os.fsencode(data.decode(encoding))
+    if b"\0" not in data:
+        return data.splitlines()
+    names = data.split(b"\0")
+    if any(not name.strip(b"\r\n") for name in names if name) or max(map(len, names)) == 1:
+        raise UnicodeError("UTF-16 without a mark of its byte order")
+    return names
+
+
+def stdin_bytes() -> bytes:
+    """All of stdin. Raises UsageError if it is closed."""
+    if sys.stdin is None:
+        raise UsageError("stdin is closed", "send something into it, or name a file")
+    return sys.stdin.buffer.read()
 
 
 def _sources(inputs: Iterable[tuple[Path, bool]], options: BatchOptions) -> list[tuple[Path, Path]]:
@@ -106,7 +156,7 @@ def _sources(inputs: Iterable[tuple[Path, bool]], options: BatchOptions) -> list
     for given, keep in inputs:
         for source, name in _expand(given, options, keep):
             found.setdefault(real(source), (source, name))
-    if not found:
+    if not options.files_from and not any(source == STDIO or os.path.lexists(source) for source, _ in found.values()):
         cause = f"no picture in {', '.join(str(given) for given, _ in inputs)}"
         remedy = "check the names" if options.recursive else "check the names, or search below with -r"
         raise NothingToDoError(cause, remedy)
@@ -117,20 +167,18 @@ def _expand(given: Path, options: BatchOptions, keep: bool) -> Iterator[tuple[Pa
     if given == STDIO:
         yield given, Path("stdin.png")
         return
-    if _is_file(given) or (keep and not os.path.isdir(given) and not glob.has_magic(str(given))):
+    is_folder = os.path.isdir(given)  # `Path.is_dir` raises where a name is too long
+    base = given if is_folder else _until_magic(given)
+    matches = _walk(given, options.recursive) if is_folder else [] if _is_file(given) else _matches(base, given)
+    if not is_folder and not matches:  # a file, or a name that fails when its turn comes
+        if not (_is_file(given) or keep or glob.has_magic(str(given))):
+            raise UsageError(f"no such file or folder: {given}", "check the path")
         kept = keep and not given.is_absolute() and ".." not in given.parts
         yield given, given if kept else Path(given.name)
         return
     output = real(str(options.output))
-    if os.path.isdir(given):  # `Path.is_dir` raises where a name is too long
-        base, matches = given, _walk(given, options.recursive)
-        if output == real(given) and not options.suffix:
-            raise UsageError(f"{given} is the input and the output folder", "choose another folder, or use --suffix")
-    elif glob.has_magic(str(given)):
-        base = Path(*_until_magic(given))
-        matches = sorted(base.glob(str(given.relative_to(base))))
-    else:
-        raise UsageError(f"no such file or folder: {given}", "check the path")
+    if is_folder and output == real(given) and not options.suffix:
+        raise UsageError(f"{given} is the input and the output folder", "choose another folder, or use --suffix")
     # Results of an earlier run are no input, wherever links lead. Pictures below the output are, if asked for by name.
     top = real(base)
     below = output == top or output in top.parents
@@ -175,11 +223,22 @@ def _walk(top: Path, recursive: bool) -> list[Path]:
     return sorted(found)
 
 
-def _until_magic(pattern: Path) -> Iterator[str]:
+def _until_magic(pattern: Path) -> Path:
+    """The part of a pattern that is a path: a folder whose own name has brackets is one."""
+    there = Path()
     for part in pattern.parts:
-        if glob.has_magic(part):
-            return
-        yield part
+        if glob.has_magic(part) and not os.path.isdir(there / part):
+            break
+        there /= part
+    return there
+
+
+def _matches(base: Path, pattern: Path) -> list[Path]:
+    """What matches a pattern that begins with the path `base`; nothing matches what is none."""
+    try:
+        return sorted(base.glob(str(pattern.relative_to(base)))) if base != pattern else []
+    except ValueError:  # such as **.png
+        return []
 
 
 def _wanted(name: Path, options: BatchOptions) -> bool:
@@ -194,17 +253,24 @@ def _wanted(name: Path, options: BatchOptions) -> bool:
 
 
 def _target_name(name: Path, options: BatchOptions) -> Path:
-    ending = name.suffix if name.suffix.lower() in WRITABLE else ".png"
+    ending = name.suffix if name.suffix.lower() in writable(frames=options.frame == "all") else ".png"
     if options.format != "auto":
         ending = f".{options.format}"
     return name.with_name(f"{name.stem}{options.suffix}{ending}")
 
 
-def _check_collisions(pairs: Sequence[tuple[Path, Path]]) -> None:
-    sources = {real(source) for source, _ in pairs}
+def files_read(
+    sources: Sequence[Path], options: BatchOptions, reads: Callable[[Path], Sequence[Path]]
+) -> frozenset[Path]:
+    """Where the inputs are, their list, and what `reads` names for each of them."""
+    lists = [Path(options.files_from)] if options.files_from else []
+    return frozenset(map(real, {*sources, *lists, *(path for source in sources for path in reads(source))}))
+
+
+def _check_collisions(pairs: Sequence[tuple[Path, Path]], read: frozenset[Path]) -> None:
     owners: dict[Path, Path] = {}
     for source, target in pairs:
-        if real(target) in sources:
+        if real(target) in read:
             raise UsageError(f"{target} is an input and would be overwritten", "choose another output")
         if other := owners.get(target):
             remedy = "put them through one at a time, or into folders of their own"
@@ -222,7 +288,8 @@ def _shard(items: list[Item], shard: str | None) -> list[Item]:
 
 
 def _apply_exists(items: list[Item], exists: str) -> list[Item]:
-    there = {item.target for item in items if os.path.exists(item.target)}  # no error where a name is too long
+    items = [replace(item, exists=exists, stem=item.target.stem) for item in items]
+    there = {item.target for item in items if os.path.lexists(item.target)}  # no error where a name is too long
     if folders := [target for target in there if target.is_dir()]:
         raise UsageError(f"{folders[0]} is a folder, a file of that name was to be written", "choose another output")
     if there and exists == "error":
@@ -244,7 +311,7 @@ def real(path: str | Path) -> Path:
 def free(target: Path, taken: set[Path]) -> Path:
     """The first of name-1, name-2, ... that neither exists nor is in `taken`, which gets it."""
     names = (target.with_stem(f"{target.stem}-{number}") for number in count(1))
-    chosen = next(name for name in names if not name.exists() and name not in taken)
+    chosen = next(name for name in names if not os.path.lexists(name) and name not in taken)
     taken.add(chosen)
     return chosen
 

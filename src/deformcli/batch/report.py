@@ -37,7 +37,7 @@ class Outcome:
     """The files that were written."""
     seconds: float = 0.0
     notes: Sequence[str] = ()
-    """Why it was skipped; what a dry run found."""
+    """Why it was skipped; what a dry run found; what the user should know of what was made."""
     error: str = ""
     remedy: str = ""
     exit_code: int = 0
@@ -161,6 +161,8 @@ class Report:
             typer.echo(f"planned: {told.source} -> {told.target}", err=True)
             for note in told.notes:
                 typer.echo(f"  {note}", err=True)
+        for note in told.notes if told.status == "done" else ():
+            typer.echo(f"note: {_about(told, note)}", err=True)
         if told.status == "skipped" and told.notes:
             typer.echo(f"skipped: {_about(told, '; '.join(told.notes))}", err=True)
         if told.status == "failed":
@@ -175,13 +177,14 @@ def _about(told: Outcome, words: str) -> str:
 
 
 @contextmanager
-def reporting(items: Sequence[Item], options: BatchOptions) -> Iterator[Report]:
+def reporting(items: Sequence[Item], options: BatchOptions, read: frozenset[Path]) -> Iterator[Report]:
     """A report on the items, with its file and a progress bar; closed at the end, whatever happens.
 
     Raises:
-        UsageError: the report would overwrite a picture. DeformError: its file cannot be written.
+        UsageError: the report would overwrite an output, or a file that is `read`.
+        DeformError: its file cannot be written.
     """
-    lines = _report_file(options.report, items)
+    lines = _report_file(options.report, items, read)
     with bar(len(items), wanted=len(items) > 1 and not options.no_progress) as advance:
         report = Report(len(items), options, lines, advance, deque(item.number for item in items))
         try:
@@ -193,10 +196,9 @@ def reporting(items: Sequence[Item], options: BatchOptions) -> Iterator[Report]:
             report.close()
 
 
-def _report_file(path: str | None, items: Sequence[Item]) -> TextIO:
-    pictures = (picture for item in items for picture in (item.source, item.target))
-    if path and any(picture.name == Path(path).name and real(picture) == real(path) for picture in pictures):
-        raise UsageError(f"the report {path} would overwrite a picture", "choose another --report")
+def _report_file(path: str | None, items: Sequence[Item], read: frozenset[Path]) -> TextIO:
+    if path and (real(path) in read or any(real(item.target) == real(path) for item in items)):
+        raise UsageError(f"the report {path} would overwrite an input or an output", "choose another --report")
     with writing(f"the report {path}", "move it"):
         # By line: an interrupted run leaves what it knows.
         return open(path or os.devnull, "w", encoding="utf-8", buffering=1)

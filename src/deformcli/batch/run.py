@@ -11,7 +11,7 @@ from deformcli.options import BatchOptions
 from deformcli.runtime.stop import asked_to_stop
 
 from .job import Job
-from .plan import Item, plan, with_output
+from .plan import Item, files_read, plan, real, with_output
 from .report import Outcome, Report, outcome, reporting
 
 STOPPING = "interrupted: ending what is in hand; once more ends at once"
@@ -25,17 +25,18 @@ def run(options: BatchOptions, job: Job) -> Report:
         KeyboardInterrupt: after Ctrl-C or SIGTERM; what was in hand is written and reported.
     """
     placed = with_output(options, job.suffix)
-    items = plan(placed)
     _check_stdout(placed)
+    items = plan(placed, job.reads)
+    read = files_read([item.source for item in items], placed, job.reads)
     todo = [item for item in items if not item.skipped]
-    with reporting(items, options) as report:
+    with reporting(items, options, read) as report:
         for item in items:
             if item.skipped:
                 report.add(outcome(item, "skipped"))
         if todo and (job.preview if options.dry_run else options.executor == "local"):
             job.load()
         with asked_to_stop(STOPPING) as interrupted:
-            planned = frozenset(item.target for item in items)
+            planned = read.union(real(item.target) for item in items)
             for new in _outcomes(todo, job, options, planned, lambda: interrupted.is_set() or report.to_stop):
                 report.add(new)
         if interrupted.is_set():
@@ -68,5 +69,7 @@ def _check_stdout(options: BatchOptions) -> None:
         return
     if options.as_json:
         raise UsageError("stdout cannot have the picture and JSON", "write the picture to a file, or use --report FILE")
+    if sys.stdout is None:
+        raise UsageError("stdout is closed", "write the picture to a file")
     if sys.stdout.isatty() and not options.dry_run:
         raise UsageError("stdout is a terminal, not a place for a picture", "send it into a file: -o - > FILE")

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,10 +54,10 @@ def check(specs: Specs, sheet: Sheet = None, as_json: Json = False, no_progress:
         typer.echo("\n".join(line for summary in summaries for line in _lines(summary)))
     if sheet is not None:
         write_image(contact_sheet([source for _, source in sources]), sheet)
-    for train in (summary for summary in summaries if summary.split == "train"):
-        for test in (other for other in summaries if other.split == "test" and other.spec == train.spec):
-            if both := set(train.identities) & set(test.identities):
-                raise DeformError(f"{train.spec}: {len(both)} people are in both splits", f"such as {min(both)}")
+    for one, other in combinations(summaries, 2):
+        if one.spec == other.spec and (both := set(one.identities) & set(other.identities)):
+            cause = f"{one.spec}: {len(both)} people are in both splits, {one.split} and {other.split}"
+            raise DeformError(cause, f"such as {min(both)}")
     if unreadable := sum(len(summary.unreadable) for summary in summaries):
         remedy = "repair or remove them; training skips them, with a warning"
         raise PartialError(f"{unreadable} pictures cannot be read", remedy)
@@ -123,9 +124,10 @@ def _tell(path: Path, meshes: int, new: int, failed: dict[str, DeformError], as_
 def _splits(spec: str) -> Iterator[tuple[str, Source]]:
     """The splits of a data set, without one that is empty; if none is there, what is wrong."""
     from deformcli.data.spec import open_source
+    from deformcli.data.splits import SPLITS
 
     found = []
-    for split in ("train", "test"):
+    for split in SPLITS:
         try:
             found.append((split, open_source(spec, split)))
         except UsageError as error:

@@ -44,7 +44,7 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Show one plugin: where it comes from, which hooks it implements, what went wrong."""
-    (record,) = _records([name])
+    *_, record = _records([name])  # of namesakes the last one, which says who has the name
     described = asdict(record) | {"remedy": record.remedy}
     if as_json:
         typer.echo(json.dumps(described, indent=2))
@@ -71,11 +71,12 @@ def check(
 
 
 def _records(names: list[str] | None) -> list[registry.PluginRecord]:
-    known = {record.name: record for record in registry.plugins().records}
+    records = registry.plugins().records
+    known = {record.name for record in records}
     for name in names or ():
         if name not in known:
             raise UsageError(f"no plugin is called {name!r}", f"known: {', '.join(sorted(known)) or 'none'}")
-    return [known[name] for name in names or known]
+    return [record for record in records if not names or record.name in names]
 
 
 def _check(record: registry.PluginRecord) -> Iterator[Check]:

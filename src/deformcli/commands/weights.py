@@ -96,7 +96,7 @@ def verify(names: IdsHere = None, as_json: Json = False) -> None:
 @app.command()
 def rm(names: Ids) -> None:
     """Remove downloaded, imported and added weights from this machine."""
-    paths = [path for name in names for path in _in_cache(weights.find_entry(name))]
+    paths = [path for name in names for path in _removable(weights.find_entry(name))]
     runtime.log.info("%s bytes are free again", f"{weights.remove(paths):,}")
     weights.forget(names)
 
@@ -120,18 +120,19 @@ def prune(dry_run: DryRun = False) -> None:
 @app.command()
 def export(output: Tar, names: IdsHere = None) -> None:
     """Write verified weights into one tar, for a machine without a network."""
-    files = {entry.id: weights.verified_file(entry) for entry in _entries(names)}
+    entries = _entries(names)
+    files = {entry.id: weights.verified_file(entry) for entry in entries}
     if not files:
         raise UsageError("no weights are on this machine", "name ids, which are then downloaded")
     with runtime.writing(output, kind=UsageError):
-        weights.write_archive(output, files)
+        weights.write_archive(output, files, [entry for entry in entries if weights.is_own(entry)])
 
 
 @app.command("import")
 def import_weights(
     tar: Annotated[Path, typer.Argument(help="A tar that `deform weights export` wrote.")], as_json: Json = False
 ) -> None:
-    """Take the weights of a tar over, if every checksum is right."""
+    """Take the weights of a tar over, if every checksum is right; somebody's own become one's own."""
     files = weights.read_archive(tar, weights.weights_dir(), weights.all_weights())
     _show({file.stem: str(file) for file in files}, as_json)
 
@@ -156,9 +157,10 @@ def add(
     name: Annotated[str, typer.Option("--id", help="The weights' id; by default the folder's name.")] = "",
     licence: Annotated[str, typer.Option("--licence", help="Under which others may use them.")] = "not stated",
     trained_on: Annotated[str, typer.Option("--trained-on", help="The data in words; by default --data.")] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="Take the place of added weights of that id.")] = False,
 ) -> None:
     """Give the best weights of a run an id, for --weights and `deform weights publish`."""
-    entry = weights.add_run(run, name, licence, trained_on)
+    entry = weights.add_run(run, name, licence, trained_on, replace)
     runtime.log.info("%s: use it with --weights %s", entry.id, entry.id)
 
 
@@ -170,7 +172,7 @@ def publish(
 ) -> None:
     """Upload added weights with a model card, and write their table for a manifest to stdout. Needs HF_TOKEN."""
     entry = weights.find_entry(name)
-    if entry.manifest != weights.own_manifest():
+    if not weights.is_own(entry):
         raise UsageError(f"the weights {entry.id} are not your own", "add a run first: deform weights add RUN")
     published = weights.upload(entry, weights.verified_file(entry, offline=True), repo, private=private)
     weights.put(published)
@@ -184,20 +186,26 @@ def _entries(names: list[str] | None) -> list[Any]:
     return [entry for entry in weights.all_weights().values() if weights.local_file(entry)]
 
 
-def _in_cache(entry: Any) -> list[Path]:
-    """The files of the cache that are an entry's: its own, or a download and the link to it."""
-    found = filter(None, (weights.own_file(entry), weights.hub_file(entry)))
-    path = next((path for path in found if path.is_file() and runtime.cache_dir() in path.parents), None)
-    if path is None:
-        raise UsageError(f"the weights {entry.id} are not in the cache", "only what is in the cache is removed")
-    return [path.resolve(), *([path] if path.is_symlink() else [])]
+def _removable(entry: Any) -> list[Path]:
+    """The files to remove with an entry, links and what they lead to: all of one's own, of others one in the cache."""
+    found = [path for path in (weights.own_file(entry), weights.hub_file(entry)) if path and path.is_file()]
+    if not weights.is_own(entry):
+        found = [path for path in found if runtime.cache_dir() in path.parents][:1]
+        if not found:
+            raise UsageError(f"the weights {entry.id} are not in the cache", "only what is in the cache is removed")
+    return [file for path in found for file in (path.resolve(), *([path] if path.is_symlink() else []))]
 
 
 def _described(entry: Any) -> dict[str, Any]:
-    """The entry as plain data, with its local file and the parameter counts where that is here."""
+    """The entry as plain data, with its local file, the parameter counts of that, or what is wrong with it."""
     here = weights.local_file(entry)
-    counts = weights.parameter_counts(here) if here and entry.format == "safetensors" else {}
-    return asdict(entry) | {"manifest": str(entry.manifest), "local": str(here) if here else None, "parameters": counts}
+    counts, problem = {}, ""
+    try:
+        counts = weights.parameter_counts(here) if here and entry.format == "safetensors" else {}
+    except WeightsError as error:
+        problem = error.cause
+    found = {"local": str(here) if here else None, "parameters": counts, "problem": problem}
+    return asdict(entry) | {"manifest": str(entry.manifest)} | found
 
 
 def _show(lines: dict[str, str], as_json: bool) -> None:

@@ -8,10 +8,10 @@ from deformcli.errors import UsageError
 
 from .files import list_place, open_place
 from .sources import Pictures
+from .splits import split_in_tenths
 
 PARTITIONS = ("Eval/list_eval_partition.txt", "list_eval_partition.txt", "Anno/list_eval_partition.txt")
 PLACES = ("Img", "", "Img/img.zip", "img.zip")
-SPLITS = {"train": "train", "query": "test", "gallery": "test"}
 SOURCE = (
     "get the In-shop Clothes Retrieval Benchmark from mmlab.ie.cuhk.edu.hk/projects/DeepFashion.html (licence: "
     "non-commercial research), so that ROOT/Eval/list_eval_partition.txt and ROOT/Img/img (or img.zip) are there"
@@ -19,9 +19,9 @@ SOURCE = (
 
 
 def open_deepfashion(root: str, split: str) -> Pictures:
-    """Pictures of a split of the published partition ("query" and "gallery" are the test split), 256 x 256.
+    """Pictures of a split of the published partition, 256 x 256: "query" and "gallery" are the test split.
 
-    Its items, the identities here, are in one split each.
+    Its items, the identities here, are in one split each; of those to train on, one in ten validates.
 
     Raises:
         UsageError: nothing there, or a partition file that is none.
@@ -30,7 +30,7 @@ def open_deepfashion(root: str, split: str) -> Pictures:
     if partition is None:
         raise UsageError(f"{root}: no list_eval_partition.txt of DeepFashion there", SOURCE)
     rows = [columns for line in partition.read_text().splitlines() if len(columns := line.split()) == 3]
-    rows = [(name, item) for name, item, status in rows if SPLITS.get(status) == split]
+    rows = [(name, item) for name, item, status in rows if _split(item, status) == split]
     if not rows or any(".." in PurePosixPath(name).parts or name.startswith("/") for name, _ in rows):
         raise UsageError(f"{partition}: is no partition of DeepFashion's In-shop benchmark", SOURCE)
     names, items = zip(*rows, strict=True)
@@ -38,3 +38,7 @@ def open_deepfashion(root: str, split: str) -> Pictures:
         if not set(names).isdisjoint(list_place(place, below=names[0].partition("/")[0])):
             return open_place(place, names, items)
     raise UsageError(f"{root}: none of the pictures that {partition.name} names is there", SOURCE)
+
+
+def _split(item: str, status: str) -> str:
+    return split_in_tenths(item, 0) if status == "train" else "test" if status in ("query", "gallery") else ""

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from deformcli.errors import UsageError
 
 from .found import FoundFaces
+from .labels import labels_of
 from .meshes import MESHES, read_meshes
 from .rotated import USABLE, RotatedPhotos
-from .splits import check_protocol, is_held_out
+from .splits import check_protocol, split_of
 from .views import View, Views
 
 KINDS = ("frontal", "turned")
 LEAST, MOST = 25, 60  # degrees of yaw of turned faces, by meshes, which stop turning at about 50
-MINORS = ("0-2", "3-9", "10-19")
-LABELS = ("fairface_label_train.csv", "fairface_label_val.csv")
+ADULTS = ("20-29", "30-39", "40-49", "50-59", "60-69", "more than 70")  # others may be spelt by a spreadsheet: "Oct-19"
 SOURCE = (
     "get FairFace (Karkkainen and Joo 2021, CC BY 4.0) from github.com/joojs/fairface, so that ROOT has train/1.jpg, "
     "val/1.jpg, fairface_label_train.csv and fairface_label_val.csv, and run deform data mesh ROOT"
@@ -26,7 +25,7 @@ SOURCE = (
 def open_fairface(root: str, split: str, *, view: str = "frontal") -> RotatedPhotos | Views:
     """Faces of adults, by their meshes: near-frontal ones turned in 2.5D, or turned ones without a frontal picture.
 
-    Turned ones are for training alone: their test split has no pair.
+    Turned ones are for training alone: their other splits have no pair.
 
     Raises:
         UsageError: no such view, or no meshes or fitting faces there.
@@ -35,28 +34,22 @@ def open_fairface(root: str, split: str, *, view: str = "frontal") -> RotatedPho
     folder = Path(root)
     if not (folder / MESHES).is_file():
         raise UsageError(f"{root}: no FairFace with its {MESHES} there", SOURCE)
-    minors = _minors(folder)
     if view == "frontal":
-        return RotatedPhotos(root, split, minors)
+        return RotatedPhotos(root, split, _is_adult)
     views = []
     for name, row in read_meshes(folder / MESHES).items():
         yaw = float(row["yaw_pitch_roll_2d"][0])  # type: ignore[index]
-        adult, turned = folder / name not in minors, LEAST <= abs(yaw) <= MOST and row["spread"] < USABLE
-        if adult and turned and is_held_out(name) == (split == "test"):
+        adult, turned = _is_adult(folder / name), LEAST <= abs(yaw) <= MOST and row["spread"] < USABLE
+        if adult and turned and split_of(name) == split:
             views.append(View(folder / name, None, name, yaw))
     if not views:
         raise UsageError(f"{root}: no turned face for the {split} split", "add photos, and run deform data mesh again")
     found = Views(views, FoundFaces([folder]))
-    if split == "test":
+    if split != "train":
         found.views = []  # their pictures alone: there is nothing to measure against
     return found
 
 
-def _minors(root: Path) -> set[Path]:
-    """Pictures of people who may not be grown up, as the labels say; none where there are no labels."""
-    found = set()
-    for path in (root / name for name in LABELS):
-        if path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                found |= {root / row["file"] for row in csv.DictReader(file) if row.get("age") in MINORS}
-    return found
+def _is_adult(path: Path) -> bool:
+    """Whether the labels say so of who is in a picture, or there are none."""
+    return labels_of(path).get("age", ADULTS[0]) in ADULTS

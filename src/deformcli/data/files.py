@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
-import cv2
 import numpy as np
 
 from deformcli.errors import UsageError, one_line
+from deformcli.images import decode_image, to_depth
 
+from .labels import labels_of
 from .sources import Pictures
 
 
@@ -34,6 +35,9 @@ class Files(Pictures):
 
     def identity(self, index: int) -> str:
         return self.identities[index] if self.identities else ""
+
+    def labels(self, index: int) -> Mapping[str, str]:
+        return labels_of(self.paths[index])
 
 
 class Zipped(Pictures):
@@ -93,16 +97,13 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 def decode_picture(data: bytes, name: str) -> np.ndarray:
-    """The picture in a file's bytes, as `Pictures.read` has it. Raises UsageError with the name."""
-    transparent = data[:4] == b"\x89PNG" and data[24:26] == b"\x08\x06"  # the header: 8 bits of RGB and alpha
-    # OpenCV turns pictures upright only if it may drop alpha, hence two ways.
-    way = cv2.IMREAD_UNCHANGED if transparent else cv2.IMREAD_COLOR
+    """The picture in a file's bytes, the first if there are several, as `Pictures.read` has it.
+
+    Raises UsageError with the name.
+    """
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), way) if data else None
-    except cv2.error:  # more pixels than it takes; None is what it makes of other damage
-        picture = None
-    if picture is None:
-        raise UsageError(f"{name}: not a picture that can be decoded", "repair it or remove it from the data")
-    if picture.shape[2] == 3 or (picture[..., 3] == 255).all():
-        return cv2.cvtColor(picture[..., :3], cv2.COLOR_BGR2RGB)
-    return cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA)
+        picture = decode_image(data, name, frame=1)
+    except UsageError as error:
+        raise UsageError(error.cause, "repair it or remove it from the data") from error
+    alpha = None if picture.alpha is None else to_depth(picture.alpha, np.uint8)
+    return picture.rgb8 if alpha is None or (alpha == 255).all() else np.dstack([picture.rgb8, alpha])

@@ -7,7 +7,7 @@ from pathlib import Path
 from deformcli.errors import UsageError
 
 from .files import Files
-from .splits import is_held_out
+from .splits import split_of
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
@@ -19,10 +19,10 @@ def picture_files(root: Path) -> list[Path]:
 
 
 def open_folder(root: str, split: str) -> Files:
-    """All pictures below a folder; which are held out, their names decide. Raises UsageError if none is there."""
+    """All pictures below a folder; which split each is of, its name decides. Raises UsageError if none is there."""
     if not Path(root).is_dir():
         raise UsageError(f"{root}: no such data folder", "name a folder of pictures, as in --data folder:PATH")
-    kept = [path for path in picture_files(Path(root)) if is_held_out(path) == (split == "test")]
+    kept = [path for path in picture_files(Path(root)) if split_of(path) == split]
     if not kept:
         raise UsageError(f"{root}: no picture for the {split} split", f"put {', '.join(SUFFIXES)} files there")
     return Files(kept)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from deformcli.runtime.storage import cache_dir, write_atomic
 from deformcli.weights import resolve_weights
 
 from .files import read_picture
-from .meshes import MESHES
+from .meshes import MESHES, read_columns
 
 SOUND = 0.05  # spread up to which a mesh is trusted
 
@@ -68,8 +68,7 @@ class FoundFaces:
     def _read(self, root: Path) -> None:
         if not (root / MESHES).is_file():
             return
-        with np.load(root / MESHES, allow_pickle=False) as stored:
-            columns: dict[str, Any] = {key: stored[key] for key in stored.files}
+        columns = read_columns(root / MESHES, ("name", "points", "spread"))
         for row, name in enumerate(map(str, columns["name"])):
             self.meshes[root / name] = Points(columns["points"][row].astype(float), float(columns["spread"][row]))
             if {"box", "det_score", "eyes_mouth"} <= columns.keys():

@@ -11,7 +11,7 @@ from deformcli.errors import UsageError, one_line
 
 from .files import decode_picture, read_picture
 from .sources import Pictures
-from .splits import is_held_out
+from .splits import split_in_tenths
 
 
 class HfPictures(Pictures):
@@ -36,7 +36,8 @@ class HfPictures(Pictures):
 def open_hf(root: str, split: str) -> HfPictures:
     """`org/name@revision`: its first column of pictures, fetched into the library's cache if it is not there.
 
-    The test split is the data set's own, or its validation split, or else every tenth row or so.
+    The test split is the data set's own, or its validation split, or else every tenth row or so; the validation split
+    is its own where that does not test, or else every tenth row or so of the rest.
 
     Raises:
         UsageError: the library is not installed, no such data set, no way to it, or no pictures in it.
@@ -53,12 +54,14 @@ def open_hf(root: str, split: str) -> HfPictures:
         remedy = "check name, revision and network; under HF_HUB_OFFLINE=1 only what was fetched before can be used"
         raise UsageError(f"hf:{root} cannot be opened: {one_line(error)}", remedy) from error
     train = "train" if "train" in tables else next(iter(tables))
-    test = next((other for other in ("test", "validation") if other in tables), train)
-    table = tables[test if split == "test" else train]
+    others = [name for name in ("test", "validation") if name in tables]
+    place = dict(zip(("test", "validation"), [*others, train, train], strict=False)) | {"train": train}
+    table = tables[place[split]]
     column = next((key for key, kind in table.features.items() if isinstance(kind, datasets.Image)), None)
     if column is None:
         raise UsageError(f"hf:{root}: no column of pictures", f"its columns are: {', '.join(table.features)}")
-    rows = [row for row in range(len(table)) if test != train or is_held_out(str(row)) == (split == "test")]
+    shared, tested = list(place.values()).count(place[split]) > 1, int(place["test"] == train)
+    rows = [row for row in range(len(table)) if not shared or split_in_tenths(str(row), tested) == split]
     if not rows:
         raise UsageError(f"hf:{root}: no picture for the {split} split", "name a data set with more of them")
     return HfPictures(f"hf:{root}", table.cast_column(column, datasets.Image(decode=False)), column, rows)

@@ -9,7 +9,8 @@ from pathlib import Path
 from deformcli.errors import UsageError
 
 from .found import FoundFaces
-from .views import View, Views, takes_part
+from .splits import split_of
+from .views import View, Views
 
 EXPRESSIONS = ("neutral", "smiling")
 SIDES = {"left_profile": -90.0, "left_3quarter": -42.0, "front": 0.0, "right_3quarter": 42.0, "right_profile": 90.0}
@@ -21,7 +22,7 @@ SOURCE = (
 )
 
 
-def open_london(root: str, split: str, *, validation: str = "") -> Views:
+def open_london(root: str, split: str) -> Views:
     """Pairs of every view, the frontal one too, with the frontal view of the same person and expression.
 
     Raises:
@@ -33,7 +34,7 @@ def open_london(root: str, split: str, *, validation: str = "") -> Views:
         turned = _people(Path(root) / f"{expression}_{side}")
         places.append(Path(root) / f"{expression}_{side}")
         views += [View(turned[who], front[who], who, yaw) for who in sorted(turned.keys() & front.keys())]
-    kept = [view for view in views if takes_part(view.person, split, validation)]
+    kept = [view for view in views if split_of(f"{view.person}.jpg") == split]
     if not kept:
         raise UsageError(f"{root}: no view of the London Set with its frontal one for the {split} split", SOURCE)
     return Views(kept, FoundFaces([Path(root), *places]))

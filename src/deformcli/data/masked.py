@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -23,10 +23,11 @@ class MaskedPictures(Dataset):
     - "known" (1, S, S), 0 in the holes;
     - "target_known" (1, S, S), 0 where the picture itself is unknown, being transparent: a hole too, but never a loss;
     - "person", a number for who is in it, or for the picture itself;
-    - "kind", the mask's kind, by its place in `mask_names(masks)`.
+    - "kind", the mask's kind, by its place in `mask_names(masks)`;
+    - "item", its own number.
 
-    Item i is a function of (seed, i) alone. The training split takes random crops and flips; the test split the
-    largest centred square, with the mask kinds in turn.
+    Item i is a function of (seed, i) alone. The training split takes random crops and flips; others the largest centred
+    square, with the mask kinds in turn. What cannot be read raises UsageError there; in training the next is taken.
     """
 
     def __init__(
@@ -48,7 +49,11 @@ class MaskedPictures(Dataset):
         else:
             (part, number), kind = self.pictures.place(index // len(self.masks)), index % len(self.masks)
         pictures = self.pictures.parts[part]
-        picture = self.pictures.read(part, number, pictures.read)
+
+        def read(at: int) -> tuple[np.ndarray, str]:
+            return pictures.read(at), pictures.identity(at) or pictures.name(at)
+
+        picture, who = self.pictures.read(part, number, read) if self.train else read(number)
         picture = _random_square(picture, self.size, rng) if self.train else centre_square(picture, self.size)
         known, target_known = self.masks[kind].draw(rng, self.size), known_pixels(picture)
         return {
@@ -56,8 +61,14 @@ class MaskedPictures(Dataset):
             "known": torch.from_numpy(known)[None] * target_known,
             "target_known": target_known,
             "kind": torch.tensor(kind),
-            "person": torch.tensor(number_of(pictures.identity(number) or pictures.name(number))),
+            "item": torch.tensor(index),
+            "person": torch.tensor(number_of(who)),
         }
+
+    def labels(self, index: int) -> Mapping[str, str]:
+        """What the data say of an item of the test split, see `Pictures.labels`."""
+        part, number = self.pictures.place(index // len(self.masks))
+        return self.pictures.parts[part].labels(number)
 
 
 def known_pixels(picture: np.ndarray) -> Tensor:

@@ -87,7 +87,7 @@ class MaskFiles(Masks):
 
 
 def open_masks(specs: Sequence[str], split: str) -> list[Masks]:
-    """The kinds of masks that `--masks` names, for a split ("train", "test").
+    """The kinds of masks that `--masks` names, for a split ("train", "validation", "test").
 
     "strokes" stands for "strokes:thin" and "strokes:thick"; "?holes=0.1-0.2" after it sets the least share of holes.
 
@@ -117,7 +117,9 @@ def _open(spec: str, split: str) -> list[Masks]:
     if spec in DRAWN:
         return [DRAWN[spec]()]
     if kind == "qd-imd" and root:
-        return [MaskFiles(kind, _mask_files(Path(root) / split, QD_IMD), inverted=True)]
+        return [
+            MaskFiles(kind, _mask_files(Path(root) / ("test" if split == "test" else "train"), QD_IMD), inverted=True)
+        ]
     if kind == "folder" and root:
         return [MaskFiles(Path(root).name, _mask_files(Path(root), "name a folder of masks, white where to fill"))]
     drawn = ["strokes", *(f"strokes:{name}" for name in WIDTHS), *DRAWN]

@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from deformcli.errors import DeformError, NothingToDoError, UsageError
+from deformcli.errors import DeformError, NothingToDoError, UsageError, one_line
 from deformcli.faces import Detector, MeshFinder, fit_pose
 from deformcli.models.face_mesh import POINTS
 from deformcli.runtime.storage import write_atomic, writing
@@ -33,19 +33,24 @@ COLUMNS = {
     "spread": (),  # of the views that were averaged, likewise
 }
 Row = Mapping[str, np.ndarray | float]
+Columns = Mapping[str, np.ndarray]
 
 
 def read_meshes(path: Path) -> dict[str, Row]:
     """Photo -> row; nothing where there is no file. Raises UsageError if it is not one that `write_meshes` wrote."""
     if not path.exists():
         return {}
+    columns = read_columns(path, ("name", *COLUMNS), "name another file with -o, or remove it")
+    return {str(name): {key: columns[key][row] for key in COLUMNS} for row, name in enumerate(columns["name"])}
+
+
+def read_columns(path: Path, needed: Iterable[str], remedy: str = "make it anew: deform data mesh") -> Columns:
+    """All columns of a file. Raises UsageError if it is none, or one that is needed is not there."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
-            columns = {key: stored[key] for key in ("name", *COLUMNS)}
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        remedy = "name another file with -o, or remove it"
-        raise UsageError(f"{path} is no file of meshes with all their columns", remedy) from error
-    return {str(name): {key: columns[key][row] for key in COLUMNS} for row, name in enumerate(columns["name"])}
+            return {key: stored[key] for key in {*needed, *stored.files}}
+    except (OSError, TypeError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise UsageError(f"{path} is no file of meshes with all their columns: {one_line(error)}", remedy) from error
 
 
 def write_meshes(path: Path, rows: Mapping[str, Row]) -> None:

@@ -13,7 +13,7 @@ from deformcli.images import to_tensor
 from .files import Files
 from .masked import centre_square, known_pixels
 from .sources import Pair, Pairs
-from .splits import check_protocol, is_in_tenths
+from .splits import check_protocol, split_in_tenths
 
 CAMERAS = ["110", "120", "090", "080", "130", "140", "051", "050", "041", "190", "200", "010", "240"]
 YAWS = {camera: 15.0 * (number - 6) for number, camera in enumerate(CAMERAS)}
@@ -29,8 +29,9 @@ class MultiPie(Pairs):
     """Pairs of every picture of the 13 cameras with the frontal one of the same subject, session, recording and light.
 
     The whole data set is taken as it is, the pictures' centred squares; cropped faces as they are. Protocols:
-    "subjects" trains on 80 % of the subjects and tests on the others, "setting-2" takes neutral faces (recording 01)
-    alone, trains on the subjects up to 200, with the 11 cameras within 75 degrees, and tests on the others with all 13.
+    "subjects" trains on 70 % of the subjects, validates on 10 % and tests on the others; "setting-2" takes neutral
+    faces (recording 01) alone, trains on nine in ten of the subjects up to 200, with the 11 cameras within 75 degrees,
+    validates on the tenth and tests on the others, with all 13.
 
     Raises:
         UsageError: no such protocol, or no pair there.
@@ -48,6 +49,9 @@ class MultiPie(Pairs):
 
     def __len__(self) -> int:
         return len(self.pairs)
+
+    def name(self, index: int) -> str:
+        return self.pictures.name(self.pairs[index][0])
 
     def identity(self, index: int) -> str:
         return self.pictures.identity(self.pairs[index][0])
@@ -78,7 +82,7 @@ def _key(path: Path) -> str:
 def _is_of(path: Path, split: str, protocol: str) -> bool:
     subject, _, recording = path.name[:9].split("_")
     if protocol == "subjects":
-        return is_in_tenths(subject, 2) == (split == "test")
-    if recording != "01" or (int(subject) <= 200) != (split == "train"):
+        return split_in_tenths(subject, 2) == split
+    if recording != "01" or (split_in_tenths(subject, 0) if int(subject) <= 200 else "test") != split:
         return False
-    return split == "test" or abs(YAWS[_camera(path)]) <= 75
+    return split != "train" or abs(YAWS[_camera(path)]) <= 75

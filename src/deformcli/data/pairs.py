@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -24,10 +24,12 @@ class FacePairs(Dataset):
     - "face" (1, S, S), 0 on the target's background where that is known;
     - "target_known" (1, S, S), 0 where the target itself is unknown: everywhere, if there is no frontal picture;
     - "yaw" in degrees;
-    - "person", a number for who it is.
+    - "person", a number for who it is;
+    - "item", its own number.
 
     Item i is a function of (seed, i) alone. The training split leaves out yaws beyond `max_yaw`, and flips,
-    lights and degrades; the test split is every pair as it is.
+    lights and degrades; others are every pair as it is. What cannot be read raises UsageError there; in training the
+    next is taken.
     """
 
     def __init__(
@@ -50,10 +52,20 @@ class FacePairs(Dataset):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         rng = np.random.default_rng((self.seed, index)) if self.train else None
         part, number = self.pairs.draw(rng) if rng else self.pairs.place(index)
-        pair = self.pairs.read(part, number, lambda at: self.pairs.parts[part].pair(at, self.size, rng))
+        pairs = self.pairs.parts[part]
+
+        def read(at: int) -> tuple[Pair, str]:
+            return pairs.pair(at, self.size, rng), pairs.identity(at)
+
+        pair, who = self.pairs.read(part, number, read) if rng else read(number)
         if rng:
             pair = _varied(pair, rng)
-        return {**_item(pair), "person": torch.tensor(number_of(self.pairs.parts[part].identity(number)))}
+        return {**_item(pair), "person": torch.tensor(number_of(who)), "item": torch.tensor(index)}
+
+    def labels(self, index: int) -> Mapping[str, str]:
+        """What the data say of an item of the test split, see `Pairs.labels`."""
+        part, number = self.pairs.place(index)
+        return self.pairs.parts[part].labels(number)
 
 
 def _varied(pair: Pair, rng: np.random.Generator) -> Pair:

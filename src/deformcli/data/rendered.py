@@ -26,7 +26,7 @@ from deformcli.runtime.storage import write_atomic
 
 from .files import decode_picture
 from .sources import Pair, Pairs, Pictures
-from .splits import is_held_out, person
+from .splits import person, split_of
 
 INDEX = "index.jsonl"
 PICTURES = ("image.png", "target.png", "seen.png", "face.png")
@@ -98,7 +98,7 @@ def read_index(root: Path, split: str) -> Iterator[tuple[Path, str, float]]:
     for identity, key, yaw in entries:
         if Path(identity).name != identity:
             raise UsageError(f"{root / INDEX}: {identity!r} is no name of a person", REMEDY)
-        if is_held_out(identity) == (split == "test"):
+        if split_of(identity) == split:
             yield person_file(root, identity), key, yaw
 
 
@@ -170,6 +170,9 @@ class RenderedPairs(Pairs):
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def name(self, index: int) -> str:
+        return f"{self.samples[index][0]}: {self.samples[index][1]}"
 
     def identity(self, index: int) -> str:
         return person(self.samples[index][0].stem)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,9 +11,9 @@ import numpy as np
 from deformcli.errors import UsageError
 
 from .files import Files, read_picture
-from .meshes import MESHES
+from .meshes import MESHES, read_columns
 from .sources import Pair, Pairs
-from .splits import is_held_out, person
+from .splits import person, split_of
 from .turning import Head, lay_out, make_pair
 
 USABLE = 0.1  # spread up to which a mesh is used
@@ -28,9 +28,9 @@ class RotatedPhotos(Pairs):
 
     TEST_YAWS = (-75, -60, -45, -30, -15, 15, 30, 45, 60, 75)
 
-    def __init__(self, root: str, split: str, left_out: Collection[Path] = ()) -> None:
+    def __init__(self, root: str, split: str, is_wanted: Callable[[Path], bool] = lambda path: True) -> None:
         photos = near_frontal(Path(root), Path(root) / MESHES, split)
-        self.photos = [(path, points) for path, points in photos if path not in left_out]
+        self.photos = [(path, points) for path, points in photos if is_wanted(path)]
         paths = [path for path, _ in self.photos]
         self.pictures = Files(paths, [person(path) for path in paths])
         self.max_yaw = 75.0
@@ -38,8 +38,14 @@ class RotatedPhotos(Pairs):
     def __len__(self) -> int:
         return len(self.photos) * len(self.TEST_YAWS)
 
+    def name(self, index: int) -> str:
+        return self.pictures.name(index // len(self.TEST_YAWS))
+
     def identity(self, index: int) -> str:
         return self.pictures.identity(index // len(self.TEST_YAWS))
+
+    def labels(self, index: int) -> Mapping[str, str]:
+        return self.pictures.labels(index // len(self.TEST_YAWS))
 
     def limit_yaw(self, most: float) -> None:
         self.max_yaw = most
@@ -54,20 +60,20 @@ class RotatedPhotos(Pairs):
 
 
 def near_frontal(root: Path, meshes: Path, split: str = "") -> list[tuple[Path, bytes]]:
-    """Usable photos of a split ("train", "test"; "" for both) with their points: near-frontal, with a mesh to trust.
+    """Usable photos of a split ("" for all) with their points: near-frontal, with a mesh to trust.
 
     Raises:
         UsageError: there is none, or no meshes.
     """
     if not meshes.is_file():
         raise UsageError(f"{root}: no {meshes.name} there", f"make it with deform data mesh {root}")
-    data = np.load(meshes, allow_pickle=False)
+    data = read_columns(meshes, ("name", "points", "spread", "yaw_pitch_roll_2d"))
     yaw, pitch, _ = np.abs(data["yaw_pitch_roll_2d"]).T
     usable = (yaw <= 12) & (pitch < 22) & (data["spread"] < USABLE)
     kept = [
         (root / str(name), points.astype(np.float32).tobytes())
         for name, points, good in zip(data["name"], data["points"], usable, strict=True)
-        if good and (not split or is_held_out(str(name)) == (split == "test"))
+        if good and (not split or split_of(str(name)) == split)
     ]
     if not kept:
         raise UsageError(f"{root}: no near-frontal photo for the {split} split", "add photos and their meshes")
@@ -76,4 +82,4 @@ def near_frontal(root: Path, meshes: Path, split: str = "") -> list[tuple[Path, 
 
 @lru_cache(maxsize=1000)  # of some 540 kB each, in every process that prepares data
 def read_head(path: Path, points: bytes) -> Head:
-    return lay_out(read_picture(path)[..., :3], np.frombuffer(points, np.float32).reshape(468, 3).astype(np.float64))
+    return lay_out(read_picture(path), np.frombuffer(points, np.float32).reshape(468, 3).astype(np.float64))

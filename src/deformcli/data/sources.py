@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -13,6 +13,8 @@ import typer
 from torch import Tensor
 
 from deformcli.errors import DeformError, UsageError
+
+from .loading import failure
 
 MOST_SKIPPED = 20  # unreadable pictures in a row, after which the data are given up
 Item = TypeVar("Item")
@@ -38,6 +40,10 @@ class Pictures(ABC):
     def identity(self, index: int) -> str:
         """The person or garment in it, the same name for all its pictures; "" where the data set does not say."""
         return ""
+
+    def labels(self, index: int) -> Mapping[str, str]:
+        """What is known of it besides, by the names that the data set has for that: age, light, ..."""
+        return {}
 
 
 class Pair(NamedTuple):
@@ -68,9 +74,17 @@ class Pairs(ABC):
         Flips and degradations are not its business. Raises UsageError naming the picture if it cannot be decoded.
         """
 
+    def name(self, index: int) -> str:
+        """What messages call it: the path of its turned picture."""
+        return f"pair {index}"
+
     def identity(self, index: int) -> str:
         """Who it is; here somebody else in every pair."""
         return str(index)
+
+    def labels(self, index: int) -> Mapping[str, str]:
+        """As `Pictures.labels`, of the turned picture."""
+        return {}
 
     @abstractmethod
     def limit_yaw(self, most: float) -> None:
@@ -109,15 +123,21 @@ class Mixture:
         return part, index - int(self.ends[part]) + len(self.parts[part])
 
     def read(self, part: int, index: int, read: Callable[[int], Item]) -> Item:
-        """What `read` makes of item `index` of a part, or of the first after it that can be read."""
+        """What `read` makes of item `index` of a part, or of the first after it that can be read.
+
+        Raises DeformError naming the item if it fails otherwise, UsageError if too many cannot be read.
+        """
         count = len(self.parts[part])
         for attempt in range(min(count, MOST_SKIPPED)):
+            at = (index + attempt) % count
             try:
-                return read((index + attempt) % count)
+                return read(at)
             except UsageError as error:
-                failure = error
+                unreadable = error
                 self._tell(error)
-        raise failure
+            except Exception as error:
+                raise failure(self.parts[part].name(at), error)  # noqa: B904 - it has its cause
+        raise unreadable
 
     def _tell(self, error: DeformError) -> None:
         with self.skipped.get_lock():

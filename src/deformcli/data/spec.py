@@ -86,7 +86,7 @@ def _located(text: str) -> str:
 
 
 def open_source(text: str, split: str) -> Source:
-    """The pictures or pairs of a split ("train", "test") that a spec names; a KIND alone is `located`.
+    """The pictures or pairs of a split ("train", "validation", "test") that a spec names; a KIND alone is `located`.
 
     Raises:
         UsageError: no such kind, root or option, or nothing is there.
@@ -104,7 +104,7 @@ def open_source(text: str, split: str) -> Source:
 
 
 def _kinds() -> dict[str, str]:
-    return {**registry.datasets(), **KINDS}
+    return {**registry.datasets(own=KINDS), **KINDS}
 
 
 def _share(text: str, value: str | None) -> float | None:

@@ -1,4 +1,4 @@
-"""Which items train and which test: decided by name alone, so that the split survives any copy or order of the data."""
+"""Which items train, which choose the best weights and which test: decided by names alone, which survive any copy."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from deformcli.errors import UsageError
+
+SPLITS = ("train", "validation", "test")
 
 
 def person(path: str | PurePath) -> str:
@@ -19,14 +21,20 @@ def person(path: str | PurePath) -> str:
     return re.sub(r"^(\d+)_\d+(?=\.\w+$)", r"\1", PurePath(path).name.rpartition("+")[2])
 
 
+def split_of(path: str | PurePath) -> str:
+    """The split of the person in this file: one in ten tests, one in ten validates, the others train."""
+    return split_in_tenths(person(path), 1)
+
+
 def is_held_out(path: str | PurePath) -> bool:
-    """Whether the person in this file belongs to the test split, one in ten: sha1 of `person` is 1 modulo 10."""
-    return is_in_tenths(person(path), 1)
+    """Whether the person in this file belongs to the test split."""
+    return split_of(path) == "test"
 
 
-def is_in_tenths(name: str, tenths: int) -> bool:
-    """Whether a name belongs to a test split of so many tenths of all names: its sha1 is 1 to `tenths` modulo 10."""
-    return 1 <= int(hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest(), 16) % 10 <= tenths
+def split_in_tenths(name: str, tenths: int) -> str:
+    """The split of a name by its sha1 modulo 10: from 1 on so many `tenths` test, the next one validates."""
+    number = int(hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest(), 16) % 10
+    return "test" if 1 <= number <= tenths else "validation" if number == tenths + 1 else "train"
 
 
 def check_protocol(kind: str, protocol: str, known: Sequence[str]) -> None:

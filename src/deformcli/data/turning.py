@@ -35,7 +35,7 @@ GAP = 7  # cells: as wide a gap may open in a stretched surface
 class Head(NamedTuple):
     """A photo laid out in the world frame: what is needed to turn it."""
 
-    photo: Tensor  # (3, S, S) uint8, S = WORLD * PHOTO_SCALE
+    photo: Tensor  # (3, S, S) uint8, S = WORLD * PHOTO_SCALE; (4, S, S) with alpha
     backdrop: Tensor  # (3, WORLD, WORLD) uint8, the photo without the head
     depth: Tensor  # (WORLD, WORLD) float16, toward the camera, 0 in the middle of the mesh
     weight: Tensor  # (WORLD, WORLD) float16, 1 on the head, falling to 0 on the background, which does not turn
@@ -51,7 +51,7 @@ class Turned(NamedTuple):
 
 
 def lay_out(picture: np.ndarray, points: np.ndarray) -> Head:
-    """Bring a photo (H, W, 3) and its 468-point mesh (pixels, z smaller = nearer) into the world frame."""
+    """Bring a photo (H, W, 3 or 4) and its 468-point mesh (pixels, z smaller = nearer) into the world frame."""
     to_world = _to_world(points)
     scale = float(np.linalg.norm(to_world[:, 0]))
     mesh = np.concatenate([points[:, :2] @ to_world[:, :2].T + to_world[:, 2], -scale * points[:, 2:]], 1)
@@ -64,7 +64,7 @@ def lay_out(picture: np.ndarray, points: np.ndarray) -> Head:
 
     rims = [outline(mesh, grow) for grow in (1.0, 1.25)]
     weight = torch.from_numpy(_coverage_of(rims[1], 9.0))
-    around = torch.from_numpy(cv2.resize(photo, (WORLD, WORLD), interpolation=cv2.INTER_AREA)).permute(2, 0, 1)
+    around = torch.from_numpy(cv2.resize(photo[..., :3], (WORLD, WORLD), interpolation=cv2.INTER_AREA)).permute(2, 0, 1)
     return Head(
         torch.from_numpy(photo).permute(2, 0, 1).contiguous(),
         pyramid_fill(around[None].float(), (weight < 0.02)[None, None].float())[0].round().byte(),
@@ -178,14 +178,16 @@ def make_pair(head: Head, yaw: float, pitch: float, roll: float, size: int, rng:
         photo = F.interpolate(photo, scale_factor=size / CROP / PHOTO_SCALE, mode="area")
     fine = _centres(2 * size) * side + corner_at
     there = _sample(layers, fine, "nearest")
-    image = torch.where(there[:, 2:] > 0, _sample(photo, fine + there[:, :2]), _sample(backdrop, fine))
+    image = torch.where(there[:, 2:] > 0, _sample(photo[:, :3], fine + there[:, :2]), _sample(backdrop, fine))
     frontal = pixel * CROP + MARGIN
+    target = _sample(photo, frontal)[0]
     return Pair(
         image=F.avg_pool2d(image, 2)[0],
-        target=_sample(photo, frontal)[0],
+        target=target[:3],
         flow=flow[0],
         seen=here[0, 2:],
         face=_sample(head.weight[None, None].float(), frontal)[0],
+        known=(target[3:] > 0.999).float() if len(target) == 4 else None,
         yaw=yaw,
     )
 

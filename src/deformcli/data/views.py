@@ -18,8 +18,10 @@ from deformcli.images import to_tensor
 
 from .files import Files, read_picture
 from .found import FoundFaces
+from .labels import labels_of
+from .masked import known_pixels
 from .sources import Pair, Pairs
-from .splits import is_held_out, is_in_tenths, person
+from .splits import person, split_of
 
 TABLE = "views.csv"
 BOX = ("x", "y", "width", "height", "eye_l_x", "eye_l_y", "eye_r_x", "eye_r_y", "nose_x", "nose_y",
@@ -53,8 +55,14 @@ class Views(Pairs):
     def __len__(self) -> int:
         return len(self.views)
 
+    def name(self, index: int) -> str:
+        return str(self.views[index].turned)
+
     def identity(self, index: int) -> str:
         return self.views[index].person
+
+    def labels(self, index: int) -> Mapping[str, str]:
+        return labels_of(self.views[index].turned)
 
     def limit_yaw(self, most: float) -> None:
         self.views = [view for view in self.views if abs(view.yaw) <= most]
@@ -70,16 +78,17 @@ class Views(Pairs):
         frontal = self.found.mesh(view.frontal).points
         left, right, mouth = eyes_and_mouth(frontal[:, :2] - 0.5)
         goal = frontal_square(left, right, mouth)
-        target = to_tensor(crop(read_picture(view.frontal)[..., :3], goal, size))[0]
+        target = crop(read_picture(view.frontal), goal, size)
         there = _in_crop(frontal, goal, size)
-        pair = Pair(image, target, face=_head(there, size), yaw=view.yaw, sparse=True)
+        face, known = _head(there, size), known_pixels(target)
+        pair = Pair(image, to_tensor(target[..., :3])[0], face=face, known=known, yaw=view.yaw, sparse=True)
         if abs(view.yaw) > 60 or not (turned := self.found.mesh(view.turned)).sound:
             return pair
         flow, seen = _landmark_flow(_in_crop(turned.points, square, size), there, size)
         return pair._replace(flow=flow, seen=seen)
 
 
-def open_views(root: str, split: str, *, frontal: str = "", validation: str = "") -> Views:
+def open_views(root: str, split: str, *, frontal: str = "") -> Views:
     """The pairs of ROOT/views.csv; frontal photos lie below ROOT, or below the folder that `frontal` names.
 
     Raises:
@@ -95,26 +104,10 @@ def open_views(root: str, split: str, *, frontal: str = "", validation: str = ""
         raise UsageError(f"{root}: no {TABLE} there", REMEDY) from error
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise UsageError(f"{folder / TABLE}: damaged, or without a column: {error}", REMEDY) from error
-    kept = [view for view in views if takes_part(view.person, split, validation)]
+    kept = [view for view in views if split_of(f"{view.person}.jpg") == split]
     if not kept:
         raise UsageError(f"{root}: no pair for the {split} split", "add pairs of more people")
     return Views(kept, FoundFaces({folder, beside}, boxes))
-
-
-def takes_part(who: str, split: str, validation: str = "") -> bool:
-    """Whether a person is of a split: held out as a photo called WHO.jpg would be.
-
-    With `validation` nobody of the test split is seen: the next tenth of the people is held out from training, and
-    takes its place.
-
-    Raises UsageError if `validation` is neither "" nor "yes".
-    """
-    if validation not in ("", "yes"):
-        raise UsageError(f"validation={validation}: no such choice", "write validation=yes, or leave it out")
-    held_out = is_held_out(f"{who}.jpg")
-    if not validation:
-        return held_out == (split == "test")
-    return not held_out and is_in_tenths(f"{who}.jpg", 2) == (split == "test")
 
 
 def _who(row: Mapping[str, str]) -> str:

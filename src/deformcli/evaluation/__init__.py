@@ -11,8 +11,8 @@ __getattr__, __all__ = attach(
     evaluation=("Evaluation", "evaluate"),
     gallery=("training_people",),
     gap=("gap_auc",),
-    measurements=("TARGET", "Describer", "GroundTruth", "Measurements", "Method", "measure"),
+    measurements=("TARGET", "Describer", "GroundTruth", "Label", "Measurements", "Method", "measure"),
     metrics=("Column", "FeatureMetric", "ItemMetric", "SetMetric"),
     selection=("Selection", "select_metrics"),
-    statistics=("Comparison", "Interval", "Row"),
+    statistics=("Comparison", "Interval", "Row", "Worst"),
 )

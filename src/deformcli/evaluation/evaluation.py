@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from deformcli import __version__
 from deformcli.data.loading import Batch
 from deformcli.metrics import SMALL_SET
 
-from .measurements import GroundTruth, Measurements, Method, Observer, measure
+from .measurements import GroundTruth, Label, Measurements, Method, Observer, measure
 from .metrics import Column, ItemMetric
 from .selection import INCEPTION, Selection
-from .statistics import Comparison, Row, summarize
+from .statistics import Comparison, Row, Worst, summarize, worst_groups
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,12 @@ class Evaluation:
     comparisons: Sequence[Comparison]
     """On all items."""
     notes: Sequence[str]
+    worst: Sequence[Worst] = ()
+    """Of each method and metric, where items have labels."""
+
+    def worst_of(self, method: str, metric: str) -> Worst | None:
+        """The group on which a method did worst, if there is one."""
+        return next((one for one in self.worst if (one.method, one.metric) == (method, metric)), None)
 
     @property
     def methods(self) -> list[str]:
@@ -54,16 +61,20 @@ def evaluate(
     about: Mapping[str, Any],
     seed: int = 0,
     observe: Observer | None = None,
+    labels: Mapping[str, Label] = MappingProxyType({}),
 ) -> tuple[Evaluation, Measurements]:
     """Measure every method on all batches once: the tables, and the numbers of every item behind them.
 
-    `about` is what the items and methods are, in the words of the tables; `seed` is of the intervals' resamples.
+    `about` is what the items and methods are, in the words of the tables; `seed` is of the intervals' resamples. Items
+    of one label are a group, beside those of angles or kinds.
 
     Raises:
         NothingToDoError: there is no item.
     """
     of_batch = {metric.column.name: metric.of_batch for metric in selection.metrics if isinstance(metric, ItemMetric)}
-    found = measure(truth, batches, methods, of_batch, selection.describers, device=selection.device, observe=observe)
+    found = measure(
+        truth, batches, methods, of_batch, selection.describers, device=selection.device, observe=observe, labels=labels
+    )
     values = {(one, metric.column.name): metric.of_items(found, one) for one in methods for metric in selection.metrics}
     found = replace(found, values=values)
     rows, comparisons = summarize(found, list(methods), selection.sets, seed)
@@ -77,4 +88,5 @@ def evaluate(
         counted["resized for Inception"] = "to 299 x 299, bilinear as in TensorFlow 1"
     ran = {"networks": selection.networks, "device": str(selection.device), "deform": __version__}
     columns = [metric.column for metric in [*selection.metrics, *selection.sets]]
-    return Evaluation({**about, **counted, **ran}, columns, rows, comparisons, notes), found
+    worst = worst_groups(rows, columns, found.labels)
+    return Evaluation({**about, **counted, **ran}, columns, rows, comparisons, notes, worst), found

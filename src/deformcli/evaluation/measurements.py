@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +23,8 @@ Method = Callable[[Batch], Tensor]
 """Makes pictures (N, 3, H, W) in [-1, 1] of a batch."""
 BatchMetric = Callable[[Tensor, Tensor, Batch], Tensor]
 """Pictures, true pictures and their batch -> one value per item (N,)."""
+Label = Callable[[int], str]
+"""The number of an item -> what the data say of it; "" where they say nothing."""
 Describer = Callable[[Tensor, Batch, str], Mapping[str, Tensor]]
 """Pictures, their batch and the method that made them ("target": the true ones) -> features (N, K) by name."""
 Observer = Callable[[Batch, Mapping[str, Tensor], Mapping[tuple[str, str], Tensor]], None]
@@ -50,6 +53,8 @@ class Measurements:
     """(method, metric) -> (N,)."""
     features: Mapping[tuple[str, str], np.ndarray]
     """(method or "target", name) -> (N, K)."""
+    labels: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Name of a label -> (N,) what the data say of each item; "" where they say nothing."""
 
 
 @torch.inference_mode()
@@ -62,11 +67,13 @@ def measure(
     *,
     device: torch.device,
     observe: Observer | None = None,
+    labels: Mapping[str, Label] = MappingProxyType({}),
 ) -> Measurements:
     """Run every method over the batches once. Pictures are rounded to 8 bits first, as a file would hold them.
 
-    Of a batch's keys these are known here: `yaw` (degrees), `person` (a number), `target_known` (where it is 0, the
-    true picture is unknown: all pictures are grey there). Metrics and describers find the true pictures under "target".
+    Of a batch's keys these are known here: `yaw` (degrees), `person` (a number), `item` (its number, by which `labels`
+    know it), `target_known` (where it is 0, the true picture is unknown: all pictures are grey there). Metrics and
+    describers find the true pictures under "target".
 
     Raises:
         NothingToDoError: there is no item.
@@ -92,8 +99,8 @@ def measure(
                     features[name, space].append(description.float().cpu())
         groups += truth.groups(batch)
         columns["person"].append(batch["person"].cpu() if "person" in batch else _content(target))
-        if "yaw" in batch:
-            columns["yaw"].append(batch["yaw"].cpu())
+        for name in {"yaw", "item"} & batch.keys():
+            columns[name].append(batch[name].cpu())
         if observe is not None:
             observe(batch, images, measured)
     if not groups:
@@ -104,6 +111,7 @@ def measure(
         np.unique(_joined(columns["person"]), return_inverse=True)[1],
         {key: _joined(parts).astype(np.float64) for key, parts in values.items()},
         {key: _joined(parts) for key, parts in features.items()},
+        {name: np.array([label(item) for item in _joined(columns["item"]).tolist()]) for name, label in labels.items()},
     )
 
 

@@ -90,11 +90,11 @@ def select_metrics(
 
     `predictors` are the methods that know which pixels they have filled; `seed` is of what is trained for a metric;
     `gallery` has true pictures (3, H, W) of further people for Rank-1. A metric whose network nobody named and which is
-    not on this machine becomes a note; the others still come.
+    not on this machine becomes a note while others come.
 
     Raises:
         UsageError: an unknown metric or network, or a metric of holes for data without.
-        WeightsError: a network that was named is not there, or is another.
+        WeightsError: a network that was named is not there, or is another; the same of all that was asked for.
     """
     wanted = _checked(names, holes, bool(predictors))
     selection = Selection(device, offline, gallery)
@@ -119,16 +119,20 @@ def select_metrics(
             if spec:
                 raise
             selection.notes.append(f"{', '.join(asked)}: left out, {error.cause}; {error.remedy}")
+            missing = error
     for spec in features:
         if spec not in inception:
             _other_features(selection, spec)
+    if not selection.metrics and not selection.sets:
+        raise missing
     return selection
 
 
 def _checked(names: Collection[str], holes: bool, fills: bool) -> list[str]:
     """The names, each once; those that need no network where there are none."""
     wanted = list(dict.fromkeys(names)) or [*metrics.METRICS, *(HOLES if holes else ())]
-    known = {*metrics.METRICS, *HOLES, *SHARPNESS, *GAPS, *OF_NETWORKS, *registry.metrics()}
+    own = {*metrics.METRICS, *HOLES, *SHARPNESS, *GAPS, *OF_NETWORKS}
+    known = {*own, *registry.metrics(own)}
     if unknown := sorted(set(wanted) - known):
         raise UsageError(f"no metric is called {unknown[0]!r}", f"known: {', '.join(sorted(known))}")
     for of_holes, there in (({**HOLES, **SHARPNESS}, holes), (GAPS, fills)):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 
 from .measurements import Measurements
-from .metrics import SetMetric
+from .metrics import Column, SetMetric
 
 ALL = "all"
 RESAMPLES = 1000
@@ -25,13 +25,25 @@ class Row:
 
     method: str
     axis: str
-    """What the group is one of: "all", "yaw", "|yaw|" or "kind"."""
+    """What the group is one of: "all", "yaw", "|yaw|", "kind" or the name of a label."""
     group: str
     items: int
     means: Mapping[str, float]
     """Column -> mean, or the one number of a metric of sets."""
     intervals: Mapping[str, Interval]
     """Column -> bootstrap 95 % interval of the mean; metrics of sets have none."""
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The group of any label on whose items a method did worst."""
+
+    method: str
+    metric: str
+    axis: str
+    group: str
+    items: int
+    mean: float
 
 
 @dataclass(frozen=True)
@@ -116,3 +128,19 @@ def _groups(found: Measurements) -> Iterator[tuple[str, str, np.ndarray]]:
     elif len(set(found.groups)) > 1:
         for group in dict.fromkeys(found.groups):
             yield "kind", group, np.array(found.groups) == group
+    for name, values in found.labels.items():
+        for value in sorted(set(values.tolist()) - {""}):
+            yield name, value, values == value
+
+
+def worst_groups(rows: Sequence[Row], columns: Sequence[Column], labels: Collection[str]) -> list[Worst]:
+    """Of each method and metric with a number, among the groups of all labels."""
+    groups = [row for row in rows if row.axis in labels]
+    worst = []
+    for method, column in product(dict.fromkeys(row.method for row in groups), columns):
+        own = {row.means[column.name]: row for row in groups if row.method == method}
+        if means := [mean for mean in own if math.isfinite(mean)]:
+            mean = max(means) if column.lower_is_better else min(means)
+            row = own[mean]
+            worst.append(Worst(method, column.name, row.axis, row.group, row.items, mean))
+    return worst

@@ -24,4 +24,5 @@ __getattr__, __all__ = attach(
     pose=("Pose", "eye_distance", "fit_pose"),
     surface=("thin_plate",),
     symmetry=("mirror_flow",),
+    upright=("AnyWayUp",),
 )

@@ -18,10 +18,12 @@ def crop(rgb: np.ndarray, square: Square | None, size: int = SIZE) -> np.ndarray
     if square is None:
         interpolation = cv2.INTER_AREA if min(rgb.shape[:2]) > size else cv2.INTER_CUBIC
         return cv2.resize(rgb, (size, size), interpolation=interpolation)
+    rgb, square, _ = part_around(rgb, square)  # OpenCV samples no picture of 32,768 pixels across
     scale = size / square.side
     if scale < 0.5:  # average large faces down first: bilinear sampling alone would alias
         factor = 0.5 / scale
-        rgb = cv2.resize(rgb, None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA)
+        across, down = (max(1 / factor, 1 / side) for side in rgb.shape[1::-1])
+        rgb = cv2.resize(rgb, None, fx=across, fy=down, interpolation=cv2.INTER_AREA)
         x, y = ((middle + 0.5) / factor - 0.5 for middle in square[:2])
         square, scale = square._replace(x=x, y=y, side=square.side / factor), 0.5
     blurred = cv2.GaussianBlur(rgb, (0, 0), 0.4 / scale) if scale < 0.9 else rgb

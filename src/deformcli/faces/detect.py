@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -40,7 +40,9 @@ class Face:
     bottom: float
     score: float
     points: np.ndarray | None = None
-    """(5, 2): eyes, nose, corners of the mouth; image left first."""
+    """(5, 2): eyes, nose, corners of the mouth; image left first, of a picture that stands upright."""
+    turn: int = 0
+    """Degrees by which the whole picture is turned clockwise: 0, 90, 180 or 270."""
 
     @property
     def box(self) -> np.ndarray:
@@ -50,6 +52,11 @@ class Face:
     @property
     def area(self) -> float:
         return (self.right - self.left) * (self.bottom - self.top)
+
+    @property
+    def size(self) -> float:
+        """Pixels from brow to chin."""
+        return self.right - self.left if self.turn % 180 else self.bottom - self.top
 
     @property
     def yaw(self) -> float | None:
@@ -64,31 +71,49 @@ class Face:
 
     @property
     def roll(self) -> float:
-        """Degrees the head leans clockwise, by eyes and mouth; 0 if that may be the detector's error alone."""
+        """Degrees the head leans clockwise, by eyes and mouth; `turn` if the rest may be the detector's error alone."""
         if self.points is None:
-            return 0.0
+            return float(self.turn)
         eyes, mouth = self.points[:2], self.points[3:]
         across = (eyes[1] - eyes[0] + mouth[1] - mouth[0]) / 2
         length = float(np.hypot(*(mouth.mean(0) - eyes.mean(0)))) or 1.0
-        angle = math.degrees(math.atan2(across[1], across[0]))
-        return angle if abs(angle) * (np.hypot(*across) / length) ** 2 > UPRIGHT else 0.0
+        lean = math.remainder(math.degrees(math.atan2(across[1], across[0])) - self.turn, 360)
+        return self.turn + (lean if abs(lean) * (np.hypot(*across) / length) ** 2 > UPRIGHT else 0.0)
+
+    @property
+    def pose(self) -> str:
+        """The yaw in words, as far as it can be told; empty if it is not known."""
+        if self.yaw is None:
+            return ""
+        angle, side = abs(self.yaw), "right" if self.yaw > 0 else "left"
+        how_far = f"{FAR} degrees or more" if angle > FAR else f"about {angle:.0f} degrees"
+        return "frontal" if angle < FRONTAL else f"turned to the {side}, {how_far}"
 
     def __str__(self) -> str:
         corner, size = (self.left, self.top), (self.right - self.left, self.bottom - self.top)
         box = "box " + ",".join(f"{value:.0f}" for value in (*corner, *size))
-        if self.yaw is None:
-            return box
-        angle, side = abs(self.yaw), "right" if self.yaw > 0 else "left"
-        how_far = f"{FAR} degrees or more" if angle > FAR else f"about {angle:.0f} degrees"
-        pose = "frontal" if angle < FRONTAL else f"turned to the {side}, {how_far}"
-        return f"{box}, score {self.score:.2f}, {pose}"
+        lying = f", the photo turned by {self.turn} degrees" if self.turn else ""
+        return f"{box}, score {self.score:.2f}, {self.pose}{lying}" if self.pose else box
 
 
 LONGEST = 1600  # pixels of a picture's longer side that detectors look at: smaller faces have no detail anyway
 
 
+class Trust(NamedTuple):
+    """How far a detector's scores tell which way up a photo is, as measured on photos turned by quarters."""
+
+    certain: float
+    """A score that no face reaches unless it is upright."""
+    turned: float
+    """The least score for which a photo is taken as turned, ..."""
+    favour: float
+    """... if it is so many times nearer to 1 than that of the photo as it is."""
+
+
 class Detector(Protocol):
     """Something that finds faces."""
+
+    trust: Trust
 
     def find(self, rgb: np.ndarray) -> list[Face]:
         """Faces in a picture (H, W, 3) uint8, largest first."""
@@ -100,12 +125,14 @@ class Mtcnn:
     Where it finds nothing it tries again, less strict and with a margin around the picture, for the likeliest face.
     """
 
+    trust = Trust(certain=0.998, turned=0.9, favour=4)
+
     def __init__(self, device: str | torch.device = "cpu") -> None:
         self.network = network("mtcnn", "MTCNN")(keep_all=True, device=device)
 
     def find(self, rgb: np.ndarray) -> list[Face]:
         """Faces in a picture (H, W, 3) uint8, largest first."""
-        small, scale = _reduced(rgb)
+        small, scale = reduced(rgb)
         shorter, longer = sorted(small.shape[:2])
         if shorter < SMALLEST:
             return []
@@ -113,7 +140,7 @@ class Mtcnn:
         if not faces:
             unsure = self._detect(small, UNSURE, max(SMALLEST, shorter * PORTRAIT), round(longer * PADDING))
             faces = sorted(unsure, key=lambda face: -face.score)[:1]
-        return _enlarged(faces, scale)
+        return enlarged(faces, scale)
 
     def points(self, image: Tensor) -> list[np.ndarray | None]:
         """Five points (5, 2) of the surest face in each of (N, 3, H, W) in [-1, 1]; None where there is no face."""
@@ -142,6 +169,7 @@ class YuNet:
     """YuNet (Wu, Peng and Yu 2023) by OpenCV: faster, and finds more profiles."""
 
     CERTAINTY = 0.6
+    trust = Trust(certain=0.93, turned=0.75, favour=1)
 
     def __init__(self, path: Path) -> None:
         level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # OpenCV 5 warns of itself
@@ -154,10 +182,10 @@ class YuNet:
 
     def find(self, rgb: np.ndarray) -> list[Face]:
         """Faces in a picture (H, W, 3) uint8, largest first."""
-        small, scale = _reduced(rgb)
+        small, scale = reduced(rgb)
         self.network.setInputSize((small.shape[1], small.shape[0]))
         rows = self.network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1]
-        return _enlarged([] if rows is None else [yunet_face(row) for row in rows], scale)
+        return enlarged([] if rows is None else [yunet_face(row) for row in rows], scale)
 
 
 def yunet_face(row: np.ndarray) -> Face:
@@ -168,23 +196,25 @@ def yunet_face(row: np.ndarray) -> Face:
     return Face(x, y, x + width, y + 0.98 * height, float(row[14]), row[4:14].reshape(5, 2))
 
 
-def _reduced(rgb: np.ndarray) -> tuple[np.ndarray, float]:
+def reduced(rgb: np.ndarray) -> tuple[np.ndarray, float]:
     """A picture of LONGEST pixels at most, and how many times as large it was."""
-    scale = max(1.0, max(rgb.shape) / LONGEST)
-    return (
-        cv2.resize(rgb, None, fx=1 / scale, fy=1 / scale, interpolation=cv2.INTER_AREA) if scale > 1 else rgb
-    ), scale
+    scale = max(rgb.shape) / LONGEST
+    if scale <= 1:
+        return rgb, 1.0
+    width, height = (max(1, round(side / scale)) for side in rgb.shape[1::-1])
+    return cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), scale
 
 
-def _face(box: np.ndarray, score: float, points: np.ndarray | None) -> Face:
+def _face(box: np.ndarray, score: float, points: np.ndarray | None, turn: int = 0) -> Face:
     left, top, right, bottom = map(float, box)
-    return Face(left, top, right, bottom, score, points)
+    return Face(left, top, right, bottom, score, points, turn)
 
 
-def _enlarged(faces: Sequence[Face], scale: float) -> list[Face]:
+def enlarged(faces: Sequence[Face], scale: float) -> list[Face]:
     """The faces of the picture that was reduced, largest first."""
     larger = [
-        _face(face.box * scale, face.score, None if face.points is None else face.points * scale) for face in faces
+        _face(face.box * scale, face.score, None if face.points is None else face.points * scale, face.turn)
+        for face in faces
     ]
     return sorted(larger, key=lambda face: -face.area)
 

@@ -29,7 +29,7 @@ class Square(NamedTuple):
 
     def to_crop(self, size: int) -> np.ndarray:
         """The similarity (2, 3), as OpenCV's, from the picture to a crop of size x size."""
-        turn = _axes(self.roll) * (size / self.side)
+        turn = axes_of(self.roll) * (size / self.side)
         middle = (size - 1) / 2  # pixels' centres are whole numbers
         return np.column_stack([turn, middle - turn @ [self.x, self.y]])
 
@@ -39,11 +39,11 @@ def square_around(face: Face) -> Square:
 
     The box of a leaning face is drawn around more than the face: eyes and mouth tell its height instead.
     """
-    middle = np.array([face.left + face.right, face.top + face.bottom]) / 2
-    if not face.roll or face.points is None:
-        side = (face.bottom - face.top) / (1 - MARGIN)
-        return Square(middle[0], middle[1] + SHIFT * side, side)
-    axes = _axes(face.roll)
+    middle, axes = (face.box[:2] + face.box[2:]) / 2, axes_of(face.roll)
+    if face.roll == face.turn or face.points is None:
+        side = face.size / (1 - MARGIN)
+        x, y = middle + SHIFT * side * axes[1]
+        return Square(x, y, side, face.roll)
     eyes, mouth = (axes @ face.points[part].mean(0) for part in (slice(2), slice(3, 5)))
     side = (mouth - eyes)[1] / EYES_TO_MOUTH
     x, y = axes.T @ [(axes @ middle)[0], eyes[1] + (1 / 2 - EYES) * side]
@@ -58,11 +58,11 @@ def frontal_square(left: np.ndarray, right: np.ndarray, mouth: np.ndarray) -> Sq
     """
     roll = math.degrees(math.atan2(*(right - left)[::-1]))
     side = float(np.hypot(*(mouth - (left + right) / 2))) / EYES_TO_MOUTH
-    x, y = (left + right) / 2 + np.array([0, (1 / 2 - EYES) * side]) @ _axes(roll)
+    x, y = (left + right) / 2 + np.array([0, (1 / 2 - EYES) * side]) @ axes_of(roll)
     return Square(float(x), float(y), side, roll)
 
 
-def _axes(roll: float) -> np.ndarray:
+def axes_of(roll: float) -> np.ndarray:
     """The directions (2, 2) across and down a head that leans clockwise by `roll` degrees, in its picture."""
     angle = math.radians(roll)
     return np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])

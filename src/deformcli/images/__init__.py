@@ -8,9 +8,9 @@ from deformcli._lazy import attach
 
 __getattr__, __all__ = attach(
     __name__,
-    decode=("decode_image", "pillow_limits", "read_image"),
-    encode=("encode_image", "write_image"),
-    formats=("MAX_PIXELS", "READABLE"),
+    decode=("decode_frames", "decode_image", "file_bytes", "pillow_limits", "read_image"),
+    encode=("can_hold", "encode_frames", "encode_image", "write_image"),
+    formats=("MAX_PIXELS", "READABLE", "WRITABLE"),
     interop=("from_image", "to_image"),
     masks=("mask_known", "mask_weights"),
     picture=(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,11 +23,24 @@ class Picture:
     grey: bool = False
     """Written back with one channel; the luminance of grey pixels is their value, bit for bit."""
     icc: bytes | None = None
+    """The profile of the pixels: one of RGB or, if they are grey, of grey."""
     exif: bytes | None = None
     """Without the orientation, which has been applied."""
     format: str = "PNG"
     dpi: tuple[float, float] | None = None
     """Dots per inch, across and down, if the file says."""
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    text: Mapping[str, str] = field(default_factory=dict)
+    """Of a PNG, by its keys; "Comment" is that of a JPEG or GIF too."""
+    cicp: bytes | None = None
+    """The chunk of a PNG that says how HDR colours are coded; other colours have a profile instead."""
+    duration: float | None = None
+    """Milliseconds that a frame of an animation is shown."""
+    loop: int = 0
+    """How often an animation is played, 0 = for ever."""
+    notes: tuple[str, ...] = ()
+    """What its reader should tell of the file: what was left out, or is missing."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -51,6 +65,10 @@ class Picture:
     def painted(self, image: Tensor, where: np.ndarray | None = None) -> Picture:
         """`replaced` with the pixels of a tensor (1, 3, H, W) or (3, H, W) in [-1, 1]."""
         return self.replaced(to_pixels(image, self.rgb.dtype), where)
+
+    def stripped(self) -> Picture:
+        """The picture without what its file said of it; how its colours are meant stays."""
+        return replace(self, exif=None, xmp=None, iptc=None, text={})
 
     def resized_to(self, rgb: np.ndarray) -> Picture:
         """The metadata of this picture with pixels of another size, of which alpha and dots per inch say nothing."""

@@ -27,7 +27,7 @@ def feature_loss(features: Sequence[Tensor], target_features: Sequence[Tensor], 
     """
     layers = []
     for f, t in zip(features, target_features, strict=True):
-        weight = F.adaptive_avg_pool2d(mask, f.shape[2:])
+        weight = F.adaptive_avg_pool2d(mask, (f.shape[2], f.shape[3]))
         layers.append(masked_mean((f - t).abs(), weight) / masked_mean(t.abs(), weight).clamp_min(1e-4))
     return torch.stack(layers).mean()
 

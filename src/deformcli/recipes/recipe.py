@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +22,15 @@ from .predictor import Predictor
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How long and how fast; the defaults are the thesis's (section 4.2.3). Recipes add networks and losses."""
+    """How long and how fast; the defaults are the thesis's (section 4.2.3). Recipes add networks and losses.
+
+    Raises ValueError naming a field out of its range.
+    """
 
     steps: int = 100_000  # optimizer steps
     max_hours: float = 0.0  # end the run after so many hours, to be resumed; 0 = when the steps are done
     batch_size: int = 16  # items per step, of all processes together
-    grad_accum: int = 1  # parts that a process computes its items in, one after the other, to save memory
+    grad_accum: int = 1  # parts that a process computes its items in, to save memory; BatchNorm is each part's own
     size: int = 128  # side of the pictures in pixels
     start_size: int = 0  # their side at first; 0 = `size` from the start
     grow_at: int = 0  # step from which they have their full size
@@ -45,8 +49,16 @@ class TrainingConfig:
     save_every: int = 500  # steps between checkpoints
     keep: int = 2  # older checkpoints that are kept beside the last and the best
     sample_every: int = 500  # steps between sample grids; 0 = none
-    eval_every: int = 500  # steps between measurements on held-out items, which find the best weights; 0 = none
-    eval_items: int = 64  # held-out items that are measured
+    eval_every: int = 500  # steps between measurements on the validation split, which find the best weights; 0 = none
+    eval_items: int = 64  # items of it that are measured
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            least = int(name in ("steps", "batch_size", "grad_accum", "size", "eval_items"))
+            if not isinstance(value, str) and not least <= value < math.inf:
+                raise ValueError(f"{name} is at least {least}")
+        if self.ema > 1:
+            raise ValueError("ema is at most 1")
 
 
 class Recipe(ABC):
@@ -68,7 +80,7 @@ class Recipe(ABC):
     @classmethod
     @abstractmethod
     def dataset(cls, config: Any, sources: Sequence[Source], split: str, *, size: int, length: int = 0) -> Dataset:
-        """Items of a split ("train", "test") from opened data.
+        """Items of a split ("train", "validation", "test") from opened data.
 
         Args:
             config: of a run; what it says of the data counts, but for the size.

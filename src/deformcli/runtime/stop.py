@@ -8,17 +8,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def asked_to_stop(told: str = "") -> Iterator[threading.Event]:
+def asked_to_stop(told: str = "", *, in_logs: bool = False) -> Iterator[threading.Event]:
     """An event that the first Ctrl-C or SIGTERM sets, so that nothing is left half done; the second interrupts at once.
 
     Signals that are ignored stay so, and where this is not the main thread none is caught. `told`: what a terminal is
-    told at the first.
+    told at the first; and stderr where it is none, if `in_logs`.
     """
     asked = threading.Event()
 
@@ -26,8 +26,9 @@ def asked_to_stop(told: str = "") -> Iterator[threading.Event]:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
-        if told and sys.stderr.isatty():  # by the system itself: the program may be in the middle of a line
-            os.write(sys.stderr.fileno(), f"\n{told}\n".encode())
+        if told and (in_logs or sys.stderr.isatty()):
+            with suppress(OSError):  # by the system itself: the program may be in the middle of a line
+                os.write(2, f"\n{told}\n".encode())
 
     caught = SIGNALS if threading.current_thread() is threading.main_thread() else ()
     before = {number: signal.getsignal(number) for number in caught if signal.getsignal(number) is not signal.SIG_IGN}

@@ -28,13 +28,37 @@ def write_atomic(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def write_new(path: Path, data: bytes) -> bool:
+    """`write_atomic`, but only where nothing is at `path` by then, whoever else writes; whether it was written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _temporary(path) as temporary:
+        temporary.write_bytes(data)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without links: take the name, then fill it
+            try:
+                path.open("xb").close()
+            except FileExistsError:
+                return False
+            os.replace(temporary, path)
+    return True
+
+
 @contextmanager
 def renamed_into(path: Path) -> Iterator[Path]:
     """A new file beside `path` to write to, hidden, ending in .part, no longer than names may be; `path` at the end."""
+    with _temporary(path) as temporary:
+        yield temporary
+        os.replace(temporary, path)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{os.urandom(8).hex()}.part")
     try:
         yield temporary
-        os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)  # still there after an error, and where both were links to one file
 

@@ -28,12 +28,13 @@ class RunLog:
 
     def __init__(self, out: Path, step: int, about: Mapping[str, Any], tensorboard: bool = False) -> None:
         self.out = out
+        board = _tensorboard() if tensorboard else None  # before anything is written
         with writing(out, NO_ROOM):
             write_atomic(out / ABOUT, (json.dumps(about, indent=2) + "\n").encode())
             kept = [json.dumps(line) + "\n" for line in Run(out).log if line["step"] <= step]
             write_atomic(out / LOG, "".join(kept).encode())
             self._lines = (out / LOG).open("a", buffering=1, encoding="utf-8")
-        self._board = _board(out, step) if tensorboard else None
+        self._board = board(str(out), purge_step=step + 1) if board else None
 
     def note(self, step: int, numbers: Mapping[str, float]) -> None:
         """One line of the log."""
@@ -88,9 +89,9 @@ class Pace:
         return {"images_per_second": round(pace, 2), "waiting": round(waited / total, 3)}
 
 
-def _board(out: Path, step: int) -> Any:
+def _tensorboard() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise UsageError("TensorBoard is not installed", "pip install 'deformcli[tensorboard]'") from error
-    return SummaryWriter(str(out), purge_step=step + 1)
+    return SummaryWriter

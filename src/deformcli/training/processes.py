@@ -6,9 +6,10 @@ Both tell a process its place by the same environment variables.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -45,6 +46,16 @@ class Processes:
         vote = torch.tensor(float(flag), device=self.device)
         self.average([vote])
         return vote.item() > 0
+
+    def mean_of(self, numbers: Mapping[str, float]) -> dict[str, float]:
+        """The mean of each number over the processes that have it."""
+        if self.count == 1:
+            return dict(numbers)
+        every: list[Any] = [None] * self.count
+        dist.all_gather_object(every, dict(numbers))
+        names = dict.fromkeys(name for one in every for name in one)
+        found = {name: [one[name] for one in every if name in one] for name in names}
+        return {name: sum(values) / len(values) for name, values in found.items()}
 
     def wait(self) -> None:
         """Go on when all have come here."""

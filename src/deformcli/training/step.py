@@ -20,6 +20,7 @@ from deformcli.weights.networks import fill_network
 
 from .checkpoint import optimizer_tensors, restore_optimizer, with_prefix, without_prefix
 from .processes import Processes
+from .shared_norm import share_norms
 
 Losses = dict[str, float]
 MAX_BAD_STEPS = 10
@@ -37,6 +38,9 @@ class TrainingStep:
         layout = network_layout(device)
         self.generator = recipe.generator.to(device).to(memory_format=layout)
         self.discriminators = recipe.discriminators.to(device).to(memory_format=layout)
+        if processes.count > 1:
+            share_norms(self.generator)
+            share_norms(self.discriminators)
         self.average = copy.deepcopy(self.generator).requires_grad_(False) if self.config.ema else None
         self.generator_optimizer = _adam(self.generator, self.config.generator_lr)
         self.discriminator_optimizer = _adam(self.discriminators, self.config.discriminator_lr)
@@ -56,22 +60,24 @@ class TrainingStep:
         """One step of both sides; if a loss or gradient is not finite, neither moves.
 
         Raises:
-            DeformError: not finite again and again, or not enough memory. The networks are as before the step.
+            DeformError: not finite again and again, or not enough memory. After any error in the losses, the networks
+                are as before the step.
         """
         statistics = [(b, b.clone()) for side in (self.generator, self.discriminators) for b in side.buffers()]
 
         # gradients of both sides' losses
         try:
             losses, norms = self._find_gradients(batch, step)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            remedy = self._what_fits(batch, step)
+        except Exception as error:
+            remedy = self._what_fits(batch, step) if is_out_of_memory(error) else ""
             _restore_buffers(statistics)
+            if not remedy:
+                raise
             raise DeformError(f"step {step}: out of memory", remedy) from error
 
         # a step that is not finite is none
-        wrong = self.processes.any(not all(map(math.isfinite, losses.values())))
+        losses = self.processes.mean_of(losses)  # not finite where one of them is not
+        wrong = not all(map(math.isfinite, losses.values()))
         if wrong or not all(map(math.isfinite, norms)):
             _restore_buffers(statistics)
             return self._skip(step, overflow=not wrong)
@@ -152,6 +158,8 @@ class TrainingStep:
 
     def _what_fits(self, batch: Batch, step: int) -> str:
         """What to do about too little memory, having tried smaller parts."""
+        if self.processes.count > 1:  # the others do not take part in trying
+            return f"--grad-accum {2 * self.config.grad_accum}, or a smaller --batch-size"
         items = len(next(iter(batch.values()))) // self.config.grad_accum
         fits = largest_that_fits(lambda count: self._backward(_items(batch, 0, count), step), items)
         if not fits:
@@ -170,11 +178,15 @@ class TrainingStep:
         }
 
     def restore(self, tensors: Mapping[str, Tensor], path: Path) -> None:
-        """Put back what `tensors` gave. Raises WeightsError naming `path` if it does not fit."""
+        """Put back what `tensors` gave; an average that it does not have begins with the generator as it is.
+
+        Raises WeightsError naming `path` if it does not fit.
+        """
         fill_network(self.generator, without_prefix("generator", tensors), path)
         fill_network(self.discriminators, without_prefix("discriminators", tensors), path)
         if self.average is not None:
-            fill_network(self.average, without_prefix("average", tensors), path)
+            average = without_prefix("average", tensors) or without_prefix("generator", tensors)
+            fill_network(self.average, average, path)
         restore_optimizer(self.generator_optimizer, without_prefix("generator_optimizer", tensors))
         restore_optimizer(self.discriminator_optimizer, without_prefix("discriminator_optimizer", tensors))
 

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import platform
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+import typer
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import Dataset, Subset
 
 from deformcli import __version__
-from deformcli.data.loading import Batch, to_device
-from deformcli.errors import DeformError, UsageError
+from deformcli.data.loading import Batch, InOrder, to_device
+from deformcli.errors import NothingToDoError, UsageError, WeightsError, one_line
 from deformcli.metrics import mse
 from deformcli.recipes.adversarial import guessed_holes
 from deformcli.recipes.predictor import Predictor
-from deformcli.recipes.recipe import Recipe, target_known
+from deformcli.recipes.recipe import Recipe, TrainingConfig, target_known
+from deformcli.recipes.settings import flat
 from deformcli.runs import BEST_CHECKPOINT, BEST_WEIGHTS, CHECKPOINT, WEIGHTS, numbered_checkpoint
 from deformcli.runtime.device import autocast
 from deformcli.runtime.stop import asked_to_stop, time_limit
-from deformcli.weights.networks import export_generator, fill_network, load_generator, load_tensors, save_tensors
+from deformcli.weights.networks import (
+    export_generator,
+    fill_network,
+    from_dict,
+    load_generator,
+    load_tensors,
+    save_tensors,
+)
 
 from .batches import batches, check_batch_size
-from .checkpoint import keep_newest, save_also_as, with_prefix, without_prefix
+from .checkpoint import check_checkpoint, keep_newest, save_also_as, with_prefix, without_prefix
 from .log import Pace, RunLog
 from .processes import Processes
 from .randomness import random_state, restore_random_state
@@ -62,14 +70,15 @@ class Trainer:
         self.recipe, self.open_data, self.out, self.processes = recipe, open_data, out, processes
         self.config = recipe.config.training
         self.training_step = TrainingStep(recipe, processes)
-        self.held_out = _random_items(held_out, self.config.eval_items) if held_out is not None else None
-        self.step = 0
+        self.held_out = _random_items(held_out, self.config) if held_out is not None else None
+        self.step = self.saved = 0  # steps done, and of these in the last checkpoint
         self.best: dict[str, float] | None = None  # step and mse of the best weights so far
 
     def run(self, report: Callable[[int, Losses], None], about: Mapping[str, Any], tensorboard: bool = False) -> None:
         """Train to `config.steps`, or for `config.max_hours`.
 
-        SIGTERM and Ctrl-C let the step under way end, save, and raise KeyboardInterrupt.
+        SIGTERM and Ctrl-C let the step under way end, save, and raise KeyboardInterrupt. An error saves the steps that
+        are done; samples and measurements that fail are a warning.
 
         Args:
             report: gets each step's number, losses and pace.
@@ -77,43 +86,59 @@ class Trainer:
             tensorboard: whether to log for TensorBoard too.
 
         Raises:
-            DeformError: an item cannot be read, no room, no memory, or losses that stay infinite.
+            DeformError: an item cannot be made, no room, no memory, or losses that stay infinite.
         """
-        config, pace, late = self.config, Pace(self.config.log_every), time_limit(self.config.max_hours)
+        late = time_limit(self.config.max_hours)
+        word = f"stopping after this step, to be saved in {self.out / CHECKPOINT}; once more ends at once"
         self.processes.wait()  # the others may still look whether the folder is empty
-        with self._log(about, tensorboard) as log, asked_to_stop() as asked:
-            for batch in pace.watch(self._batches()):
-                # learn
-                try:
-                    losses = self.training_step(batch, self.step)
-                except DeformError:
+        with self._log(about, tensorboard) as log, asked_to_stop(word if log else "", in_logs=True) as asked:
+            try:
+                self._go_on(log, report, lambda: asked.is_set() or late())
+            except Exception:
+                if self.step > self.saved:
                     self.save(log)
-                    raise
+                raise
+        if self.step < self.config.steps and not late():
+            raise KeyboardInterrupt
+
+    def _go_on(self, log: RunLog | None, report: Callable[[int, Losses], None], to_stop: Callable[[], bool]) -> None:
+        config, pace = self.config, Pace(self.config.log_every)
+        with closing(self._batches()) as source:
+            for batch in pace.watch(source):
+                losses = self.training_step(batch, self.step)
                 self.step += 1
                 done = self.step == config.steps
 
-                # tell, show and measure
+                # tell
                 numbers = {**pace.read(config.batch_size), **losses}
                 report(self.step, numbers)
-                better = False
-                if log is not None:
-                    if done or _due(self.step, config.log_every):
-                        log.note(self.step, numbers)
-                    if _due(self.step, config.sample_every):
-                        log.show(self.step, self.samples(batch))
-                    if self.held_out is not None and (done or _due(self.step, config.eval_every)):
-                        better = self._measure(log)
+                if log is not None and (done or _due(self.step, config.log_every)):
+                    log.note(self.step, numbers)
 
-                # save
-                end = self.processes.any(asked.is_set() or late()) or done
-                if end or better or _due(self.step, config.save_every):
-                    self.save(log, better)
+                # save, before anything else can fail
+                end = self.processes.any(to_stop()) or done
+                if end or _due(self.step, config.save_every):
+                    self.save(log)
+
+                # show and measure
+                if log is not None:
+                    self._look(log, batch, done)
                 if end:
                     break
-        if self.step < config.steps and not late():
-            raise KeyboardInterrupt
 
-    def _batches(self) -> Iterator[Batch]:
+    def _look(self, log: RunLog, batch: Batch, done: bool) -> None:
+        """Show and measure what would be exported, if it is time; save it if it is the best so far."""
+        better = False
+        if _due(self.step, self.config.sample_every):
+            with _warned(f"step {self.step}: no sheet of samples"):
+                log.show(self.step, self.samples(batch))
+        if self.held_out is not None and (done or _due(self.step, self.config.eval_every)):
+            with _warned(f"step {self.step}: not measured"):
+                better = self._measure(log)
+        if better:
+            self.save(log, better)
+
+    def _batches(self) -> Generator[Batch]:
         return batches(self.open_data, self.config, self.step, self.processes)
 
     def samples(self, batch: Batch) -> dict[str, Tensor]:
@@ -126,20 +151,26 @@ class Trainer:
         """Measure what would be exported, and note it; whether it is the best so far."""
         error = self.evaluate()
         log.note(self.step, {"held_out_mse": error})
+        log.tabulate()
         if self.best is not None and self.best["mse"] <= error:
             return False
         self.best = {"step": self.step, "mse": error}
         return True
 
     def evaluate(self) -> float:
-        """Mean squared error, in 0..1, of what would be exported, on the held-out items."""
+        """Mean squared error, in 0..1, of what would be exported, on the held-out items that can be read.
+
+        Raises NothingToDoError if none can.
+        """
         errors: list[float] = []
-        for batch in DataLoader(self.held_out, self.config.batch_size):  # type: ignore[arg-type]
+        for batch in self.held_out or ():
             batch = to_device(batch, self.processes.device)
             with self._predictor() as predictor:
                 target = predictor.target(batch)
                 given = target_known(batch, target)
                 errors += mse(predictor.predict(batch).float() * given, target * given).tolist()
+        if not errors:
+            raise NothingToDoError("no held-out item can be read", "repair them, or do without: --eval-every 0")
         return sum(errors) / len(errors)
 
     @contextmanager
@@ -170,6 +201,7 @@ class Trainer:
 
     def save(self, log: RunLog | None, best: bool = False) -> None:
         """Write the last checkpoint and weights, which may be the best too, each atomically. Raises DeformError."""
+        self.saved = self.step
         if log is None:
             return
         learned, task, out = self.training_step, self.recipe.predictor.task, self.out
@@ -188,15 +220,26 @@ class Trainer:
         log.tabulate()
 
     def restore(self, path: Path) -> None:
-        """Go on from a checkpoint. Raises WeightsError if it is damaged, UsageError if it is of another run."""
+        """Go on from a checkpoint.
+
+        Raises:
+            WeightsError: it is none of this recipe, or damaged.
+            UsageError: its networks are others than this config's.
+        """
         tensors, about = load_tensors(path)
-        _check_same_run(path, about, self.recipe)
-        self.training_step.restore(tensors, path)
+        check_checkpoint(path, about, self.recipe.predictor.task)
+        _check_changes(path, about, self.recipe.config, "generator.")
+        try:
+            self.training_step.restore(tensors, path)
+        except WeightsError:
+            _check_changes(path, about, self.recipe.config, "")
+            raise
         self.training_step.skipped = about.get("skipped", 0)
         if about.get("scaler"):
             self.training_step.scaler.load_state_dict(about["scaler"])
         restore_random_state(without_prefix("rng", tensors) or {"torch": tensors["rng"]}, self.processes.device)
-        self.step, self.best = about["step"], about.get("best")
+        self.step = self.saved = about["step"]
+        self.best = about.get("best")
 
     def begin_with(self, path: Path) -> None:
         """Start from an exported generator. Raises WeightsError if it is none, or does not fit."""
@@ -209,19 +252,35 @@ class Trainer:
         return self.training_step(next(self._batches()), self.step)
 
 
+@contextmanager
+def _warned(what: str) -> Iterator[None]:
+    """What fails in it is told, no more: the run goes on."""
+    try:
+        yield
+    except Exception as error:
+        typer.echo(f"warning: {what}: {one_line(error)}", err=True)
+
+
 def _due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
 
 
-def _random_items(data: Any, count: int) -> Dataset:
-    """So many items of a held-out split, picked from all over it, or all that there are; each time the same."""
-    return Subset(data, torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[:count].tolist())
+def _random_items(data: Any, config: TrainingConfig) -> InOrder:
+    """`eval_items` of a held-out split, picked from all over it, or all that there are; each time the same."""
+    chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))[: config.eval_items]
+    return InOrder(Subset(data, chosen.tolist()), config.batch_size, workers=0)
 
 
-def _check_same_run(path: Path, about: Mapping[str, Any], recipe: Recipe) -> None:
-    task = recipe.predictor.task
-    if about.get("task") != task or "step" not in about:
-        raise UsageError(f"{path}: is no checkpoint of {task}", f"name a {CHECKPOINT} of this recipe")
-    generator = json.loads(json.dumps(dataclasses.asdict(recipe.config)["generator"]))
-    if about["config"]["generator"] != generator:
-        raise UsageError(f"{path}: has another architecture", "resume with the preset and --set of the first run")
+def _check_changes(path: Path, about: Mapping[str, Any], config: Any, section: str) -> None:
+    """Raise UsageError if settings of a section, which networks depend on, are others than in the checkpoint's run."""
+    before = {key: value for key, value, _ in flat(from_dict(type(config), about["config"]))}
+    changes = [
+        f"{key} is {value}, was {before[key]}"
+        for key, value, _ in flat(config)
+        if value != before[key] and key.startswith(section) and not key.startswith("training.")
+    ]
+    if changes:
+        more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
+        begin = "" if section else f" from its weights: --init-from {path.parent / WEIGHTS}"
+        remedy = f"resume without that change, or begin a new run{begin}"
+        raise UsageError(f"{path}: has other networks: {', '.join(changes[:3])}{more}", remedy)

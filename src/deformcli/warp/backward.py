@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from . import reference
-from .checks import AUTOCAST_DEVICES, check_warp_arguments
+from .checks import checked
+from .transforms import refusal, transformable, transformed, without_tangents
 
 
 def backward_warp(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
@@ -23,17 +24,19 @@ def backward_warp(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
     Raises:
         TypeError, ValueError: an argument of the wrong type, dtype, shape or device, by name.
     """
-    check_warp_arguments(image, flow)
-    warped, coverage = torch.ops.deform.backward_warp(image, flow)
+    warp = _transformable_op if transformed() else _forward_op
+    warped, coverage = warp(*checked(image, flow))
     return warped, coverage
 
 
 @torch.library.custom_op("deform::backward_warp", mutates_args=())
+@without_tangents
 def _forward_op(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
     return reference.backward_warp(image, flow)
 
 
 @torch.library.custom_op("deform::backward_warp_backward", mutates_args=())
+@without_tangents
 def _backward_op(grad_warped: Tensor, grad_coverage: Tensor, image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
     return reference.backward_warp_backward(grad_warped, grad_coverage, image, flow)
 
@@ -54,14 +57,17 @@ def _setup_context(ctx, inputs, output) -> None:
 
 
 def _backward(ctx, grad_warped: Tensor, grad_coverage: Tensor):
-    return torch.ops.deform.backward_warp_backward(grad_warped, grad_coverage, *ctx.saved_tensors)
-
-
-def _no_double_backward(ctx, *grads: Tensor):
-    raise RuntimeError("backward_warp: double backward is not supported")
+    gradient = _gradient if transformed() else _backward_op
+    return gradient(grad_warped, grad_coverage, *ctx.saved_tensors)
 
 
 _forward_op.register_autograd(_backward, setup_context=_setup_context)
-_backward_op.register_autograd(_no_double_backward)
-for _device in AUTOCAST_DEVICES:
-    _forward_op.register_autocast(_device, torch.float32)
+_backward_op.register_autograd(refusal("backward_warp"))
+_transformable_op, _gradient = transformable(
+    "backward_warp",
+    _forward_op,
+    gradient=lambda grad_warped, grad_coverage, *tensors: _backward_op(grad_warped, grad_coverage, *tensors[:2]),
+    tangent=lambda image_tangent, flow_tangent, *tensors: reference.backward_warp_tangent(
+        (image_tangent, flow_tangent), tensors[:2]
+    ),
+)

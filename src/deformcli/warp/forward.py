@@ -8,10 +8,12 @@ from types import ModuleType
 
 import torch
 from torch import _C, Tensor
+from torch.autograd import forward_ad
 
 from . import cuda, native, reference
-from .checks import AUTOCAST_DEVICES, check_warp_arguments
-from .reference import Pair
+from .checks import checked
+from .reference import BOTH, Pair
+from .transforms import refusal, transformable, transformed, without_tangents
 
 EPS = 1e-6
 IMPLEMENTATIONS: dict[str, ModuleType] = {"reference": reference, "native": native, "cuda": cuda}
@@ -39,12 +41,12 @@ def forward_warp(image: Tensor, flow: Tensor, *, eps: float = EPS, impl: str | N
 
     A corner outside the picture is dropped alone. A pixel whose flow is NaN or Inf, or leads outside, contributes
     nothing and gets exactly zero gradient. A NaN colour reaches only cells it has weight in. At an integer
-    displacement, which is a kink, the gradient is the right-hand derivative. Double backward raises RuntimeError.
+    displacement, which is a kink, the gradient is the right-hand derivative. Second derivatives raise RuntimeError.
 
     Raises:
         TypeError, ValueError: an argument of the wrong type, dtype, shape or device, by name.
     """
-    check_warp_arguments(image, flow)
+    image, flow = checked(image, flow)
     if not isinstance(eps, float | int):
         raise TypeError(f"eps: expected a number above 0, got {type(eps).__name__}")
     if not eps > 0:
@@ -52,7 +54,8 @@ def forward_warp(image: Tensor, flow: Tensor, *, eps: float = EPS, impl: str | N
     if impl is not None and impl not in IMPLEMENTATIONS:
         raise ValueError(f"impl: expected one of {', '.join(IMPLEMENTATIONS)} or None, got {impl!r}")
     if not _nobody_watches(image, flow):
-        return _forward_op(image, flow, eps, impl or "")
+        warp = _transformable_op if transformed() else _forward_op
+        return warp(image, flow, eps, impl or "")
     if torch.is_grad_enabled() and (image.requires_grad or flow.requires_grad):
         return _Direct.apply(image, flow, eps, impl or "")
     module = _implementation(impl, flow.device) if impl else best_implementation("cpu")
@@ -62,17 +65,17 @@ def forward_warp(image: Tensor, flow: Tensor, *, eps: float = EPS, impl: str | N
 def _nobody_watches(*tensors: Tensor) -> bool:
     """Whether a call can go to the implementation at once: the dispatcher costs more than a small image's warp.
 
-    It must not where there is autocast, a mode, a transform, a tracer or a profiler, or a tensor that is not a plain
-    one of the CPU.
+    It must not where there is a mode, a transform, a dual level, a tracer or a profiler, or a tensor that is not a
+    plain one of the CPU.
     """
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or forward_ad._current_level >= 0:
         return False
     for tensor in tensors:
         if type(tensor) is not Tensor or _C._dispatch_keys(tensor) != _PLAIN:
             return False
     return (
         _C._dispatch_tls_local_include_set() == _NO_MODE
-        and not torch.is_autocast_enabled("cpu")
+        and not _C._is_torch_function_mode_enabled()
         and not torch.autograd._profiler_enabled()
     )
 
@@ -131,9 +134,11 @@ def _save(ctx, inputs, output) -> None:
 
 def _differentiate(ctx, grad_warped: Tensor, grad_coverage: Tensor):
     needed = ctx.needs_input_grad[:2]
-    direct = not torch.is_grad_enabled() and _nobody_watches(grad_warped, grad_coverage)
-    backward = _backward if direct else _backward_op
-    gradients = backward(grad_warped, grad_coverage, *ctx.saved_tensors, ctx.eps, ctx.impl, needed)
+    arguments = grad_warped, grad_coverage, *ctx.saved_tensors, ctx.eps, ctx.impl
+    if not torch.is_grad_enabled() and _nobody_watches(grad_warped, grad_coverage):
+        gradients = _backward(*arguments, needed)
+    else:
+        gradients = _gradient(*arguments) if transformed() else _backward_op(*arguments, needed)
     return *(gradient if wanted else None for gradient, wanted in zip(gradients, needed, strict=True)), None, None
 
 
@@ -149,10 +154,6 @@ class _Direct(torch.autograd.Function):
     backward = staticmethod(_differentiate)
 
 
-def _refuse_double_backward(ctx, *grads: Tensor):
-    raise RuntimeError("forward_warp: double backward is not supported")
-
-
 # `Library` and not `custom_op`, whose wrappers cost more than a small image's warp.
 _ops = torch.library.Library("deform", "FRAGMENT")
 _ops.define("forward_warp(Tensor image, Tensor flow, float eps, str impl) -> (Tensor, Tensor)")
@@ -162,11 +163,21 @@ _ops.define(
 )
 for _name, _kernel, _fake, _gradient, _setup in (
     ("forward_warp", _forward, _forward_fake, _differentiate, _save),
-    ("forward_warp_backward", _backward, _backward_fake, _refuse_double_backward, None),
+    ("forward_warp_backward", _backward, _backward_fake, refusal("forward_warp"), None),
 ):
-    _ops.impl(_name, _kernel, "CompositeExplicitAutograd")
+    _ops.impl(_name, without_tangents(_kernel), "CompositeExplicitAutograd")
     torch.library.register_fake(f"deform::{_name}", _fake, lib=_ops)
     torch.library.register_autograd(f"deform::{_name}", _gradient, setup_context=_setup, lib=_ops)
-for _device in AUTOCAST_DEVICES:
-    torch.library.register_autocast("deform::forward_warp", _device, torch.float32, lib=_ops)
 _forward_op, _backward_op = torch.ops.deform.forward_warp.default, torch.ops.deform.forward_warp_backward.default
+
+
+def _tangent(image_tangent: Tensor, flow_tangent: Tensor, *rest) -> Pair:
+    image, flow, warped, coverage, eps, _ = rest
+    return reference.forward_warp_tangent((image_tangent, flow_tangent), (image, flow), (warped, coverage), eps)
+
+
+def _both_gradients(*arguments) -> Pair:
+    return _backward_op(*arguments, BOTH)
+
+
+_transformable_op, _gradient = transformable("forward_warp", _forward_op, _both_gradients, _tangent)

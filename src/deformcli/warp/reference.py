@@ -124,6 +124,26 @@ def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float, 
     return _only_needed((grad_image.to(image.dtype), grad_flow.unflatten(2, (h, w))), needed)
 
 
+def forward_warp_tangent(tangents: Pair, inputs: Pair, outputs: Pair, eps: float) -> Pair:
+    """Closed-form derivative of `forward_warp` along `tangents`: the transpose of `forward_warp_backward`."""
+    (image_tangent, flow_tangent), (image, flow), (warped, coverage) = tangents, inputs, outputs
+    n, _, h, w = flow.shape
+    channels = image.shape[1]
+    shift = flow_tangent.flatten(2)
+    colors, color_tangents = (part.to(flow.dtype).flatten(2).expand(n, -1, -1) for part in (image, image_tangent))
+    cells = flow.new_zeros(n, channels + 1, h * w + 1)
+    for index, weight, weight_dx, weight_dy in _corners(flow):
+        change = weight_dx * shift[:, 0] + weight_dy * shift[:, 1]
+        index = index.where((weight > 0) | (change != 0), h * w)
+        values = colors * change[:, None] + color_tangents * weight[:, None]
+        _scatter(cells, index, torch.cat([values, change[:, None]], 1))
+
+    cells = cells[..., :-1].unflatten(2, (h, w))
+    coverage_tangent = cells[:, channels:].clone()
+    warped_tangent = (cells[:, :channels] - warped.to(flow.dtype) * coverage_tangent) / (coverage + eps)
+    return warped_tangent.where(coverage > 0, 0.0).to(image.dtype), coverage_tangent  # none through 1 / eps
+
+
 def backward_warp(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
     """Sample `image` through `flow`, eqs 3.1-3.3; twin of the op in `backward.py`, which documents the contract."""
     n, _, h, w = flow.shape
@@ -154,6 +174,22 @@ def backward_warp_backward(
         grad_flow += torch.stack([pull * weight_dx, pull * weight_dy], 1)
     grad_image = _sum_to_batch(grad_source[..., :-1].unflatten(2, (h, w)), image.shape[0])
     return grad_image.to(image.dtype), grad_flow.unflatten(2, (h, w))
+
+
+def backward_warp_tangent(tangents: Pair, inputs: Pair) -> Pair:
+    """Closed-form derivative of `backward_warp` along `tangents`: the transpose of `backward_warp_backward`."""
+    (image_tangent, flow_tangent), (image, flow) = tangents, inputs
+    n, _, h, w = flow.shape
+    shift = flow_tangent.flatten(2)
+    source, source_tangent = (_pad(part.to(flow.dtype)).expand(n, -1, -1) for part in (image, image_tangent))
+    warped_tangent = flow.new_zeros(n, image.shape[1], h * w)
+    coverage_tangent = flow.new_zeros(n, 1, h * w)
+    for index, weight, weight_dx, weight_dy in _corners(flow):
+        change = (weight_dx * shift[:, 0] + weight_dy * shift[:, 1]).where(index < h * w, 0.0)
+        index = index.where((weight > 0) | (change != 0), h * w)
+        warped_tangent += _gather(source, index) * change[:, None] + _gather(source_tangent, index) * weight[:, None]
+        coverage_tangent += change[:, None]
+    return warped_tangent.unflatten(2, (h, w)).to(image.dtype), coverage_tangent.unflatten(2, (h, w))
 
 
 def nearest_known(present: Tensor) -> Tensor:

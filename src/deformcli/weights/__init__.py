@@ -21,8 +21,8 @@ __getattr__, __all__ = attach(
         "load_tensors",
         "save_tensors",
     ),
-    own=("add_run", "as_toml", "forget", "put"),
+    own=("add_run", "as_toml", "forget", "is_own", "put"),
     pickles=("convert",),
     publish=("upload",),
-    store=("local_file", "own_file", "parameter_counts", "resolve_weights", "verified_file"),
+    store=("local_file", "named_files", "own_file", "parameter_counts", "resolve_weights", "verified_file"),
 )

@@ -1,30 +1,43 @@
-"""One tar of weights for machines without a network: `SHA256SUMS` first, then a file ID.FORMAT each."""
+"""One tar of weights for machines without a network: `SHA256SUMS` first, then a file ID.FORMAT each.
+
+The tables of somebody's own weights, which no other machine knows, are in a `manifest.toml` between the two.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from deformcli.errors import WeightsError, one_line
 from deformcli.runtime.storage import renamed_into
 
 from .checksum import file_sha256
-from .manifest import ID, WeightsEntry
+from .manifest import ID, WeightsEntry, own_manifest, read_manifest
+from .own import as_manifest, put
 
-SUMS = "SHA256SUMS"
+SUMS, MANIFEST = "SHA256SUMS", "manifest.toml"
 
 
-def write_archive(path: Path, files: Mapping[str, Path]) -> None:
-    """Put verified files (by id) into a tar, which is there whole or not at all. Raises OSError."""
-    sums = "".join(f"{file_sha256(file)}  {name}{file.suffix}\n" for name, file in files.items()).encode()
+def write_archive(path: Path, files: Mapping[str, Path], own: Sequence[WeightsEntry] = ()) -> None:
+    """Put verified files (by id) into a tar, which is there whole or not at all, with the tables of the user's `own`.
+
+    Raises OSError.
+    """
+    manifest = as_manifest(own).encode() if own else b""
+    sums = f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST}\n" if own else ""
+    sums += "".join(f"{file_sha256(file)}  {name}{file.suffix}\n" for name, file in files.items())
     with renamed_into(path) as temporary, tarfile.open(temporary, "w") as tar:
-        tar.addfile(_member(SUMS, len(sums)), io.BytesIO(sums))
+        for name, text in ((SUMS, sums.encode()), (MANIFEST, manifest)):
+            if text:
+                tar.addfile(_member(name, len(text)), io.BytesIO(text))
         for name, file in files.items():
             with file.open("rb") as data:
                 tar.addfile(_member(f"{name}{file.suffix}", file.stat().st_size), data)
@@ -33,6 +46,8 @@ def write_archive(path: Path, files: Mapping[str, Path]) -> None:
 def read_archive(path: Path, folder: Path, entries: Mapping[str, WeightsEntry]) -> list[Path]:
     """Put the files of a tar into `folder`, all of them or none; no other name than ID.FORMAT is ever written.
 
+    Weights that were somebody's own, and that no entry here knows, become the user's own.
+
     Raises:
         WeightsError: not such a tar, weights of no entry, or a checksum that is not the tar's and the entry's.
     """
@@ -40,10 +55,13 @@ def read_archive(path: Path, folder: Path, entries: Mapping[str, WeightsEntry]) 
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as unpacked, tarfile.open(path, "r:") as tar:
             sums = _sums(tar)
+            own = _own(tar, sums, Path(unpacked), entries)
             for name, expected in sums.items():
-                _unpack(tar, name, expected, Path(unpacked), entries)
+                _unpack(tar, name, expected, Path(unpacked), {**entries, **own})
             for name in sums:
                 os.replace(Path(unpacked, name), folder / name)
+            for entry in own.values():
+                put(entry)
             return [folder / name for name in sums]
     except (OSError, tarfile.TarError, ValueError) as error:
         cause = str(error) if type(error) is ValueError else one_line(error)
@@ -66,6 +84,28 @@ def _sums(tar: tarfile.TarFile) -> dict[str, str]:
     if [member.name for member in members[1:]] != list(sums):
         raise ValueError(f"its files are not those of {SUMS}")
     return sums
+
+
+def _own(
+    tar: tarfile.TarFile, sums: dict[str, str], folder: Path, entries: Mapping[str, WeightsEntry]
+) -> dict[str, WeightsEntry]:
+    """The tar's tables of weights that are not known here, taken out of `sums`. Raises ValueError for a wrong one."""
+    if MANIFEST not in sums:
+        return {}
+    (folder / MANIFEST).write_bytes(_data(tar, tar.getmember(MANIFEST)).read(1 << 20))
+    if file_sha256(folder / MANIFEST) != sums.pop(MANIFEST):
+        raise ValueError(f"{MANIFEST} has another sha256")
+    try:
+        carried = read_manifest(folder / MANIFEST)
+    except WeightsError as error:
+        raise ValueError(error.cause.replace(f"{folder}{os.sep}", "")) from error
+    for name, entry in carried.items():
+        file = f"{name}.{entry.format}"
+        if file not in sums or entry.package or entry.source == "external" or entry.path not in ("", file):
+            raise ValueError(f"{MANIFEST}: [{name}] is no table of somebody's own weights")
+        if name in entries and entries[name].sha256 != entry.sha256:
+            raise ValueError(f"other weights are called {name!r} here: deform weights rm {name} makes room")
+    return {name: replace(e, manifest=own_manifest()) for name, e in carried.items() if name not in entries}
 
 
 def _unpack(tar: tarfile.TarFile, name: str, expected: str, folder: Path, entries: Mapping[str, WeightsEntry]) -> None:

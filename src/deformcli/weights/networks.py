@@ -72,7 +72,7 @@ def fill_network(network: nn.Module, state: Mapping[str, Tensor], path: Path) ->
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
+        reason = shorten(str(error).splitlines()[-1], 160)
         raise WeightsError(f"{path}: does not fit the network ({reason})", "it belongs to another version") from error
 
 

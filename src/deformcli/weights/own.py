@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from .manifest import ID, WeightsEntry, all_weights, own_manifest, read_manifest
 from .store import FORMAT, open_safetensors
 
 
-def add_run(run: Path, name: str, licence: str, trained_on: str) -> WeightsEntry:
+def add_run(run: Path, name: str, licence: str, trained_on: str, replace: bool = False) -> WeightsEntry:
     """Copy a run's best weights, its last where none were measured, to the user's own under an id.
 
     Args:
@@ -28,6 +28,7 @@ def add_run(run: Path, name: str, licence: str, trained_on: str) -> WeightsEntry
         name: the id; empty for the folder's name.
         licence: under which others may use the weights.
         trained_on: the data in words; empty for what the run was told.
+        replace: whether the user's own weights of that id give way.
 
     Raises:
         UsageError: an id that is none or taken.
@@ -36,8 +37,10 @@ def add_run(run: Path, name: str, licence: str, trained_on: str) -> WeightsEntry
     name = name or re.sub(r"[^a-z0-9._-]+", "-", run.resolve().name.lower()).strip("-._")
     if not ID.fullmatch(name):
         raise UsageError(f"{name!r} is no id", "give --id one of lower-case letters, digits, '.', '_' and '-'")
-    if name in all_weights():
-        raise UsageError(f"the weights {name} exist already", "give another --id, or remove those: deform weights rm")
+    taken = all_weights().get(name)
+    if taken and not (replace and is_own(taken)):
+        remedy = "give another --id" + (", or --replace them" if is_own(taken) else ": those are not your own")
+        raise UsageError(f"the weights {name} exist already", remedy)
     trained = Run(run)
     source = trained.weights
     if source is None:
@@ -68,6 +71,11 @@ def add_run(run: Path, name: str, licence: str, trained_on: str) -> WeightsEntry
     return entry
 
 
+def is_own(entry: WeightsEntry) -> bool:
+    """Whether an entry is of the user's manifest."""
+    return entry.manifest == own_manifest()
+
+
 def put(entry: WeightsEntry) -> None:
     """Write an entry into the user's manifest, in the place of one of that id."""
     _write({**_own_entries(), entry.id: entry})
@@ -85,6 +93,11 @@ def as_toml(entry: WeightsEntry) -> str:
     return tomli_w.dumps({entry.id: _table(entry)})
 
 
+def as_manifest(entries: Iterable[WeightsEntry]) -> str:
+    """A manifest of these entries alone."""
+    return tomli_w.dumps({"schema": 1, **{entry.id: _table(entry) for entry in entries}})
+
+
 def _table(entry: WeightsEntry) -> dict[str, Any]:
     values = {field.name: getattr(entry, field.name) for field in fields(entry) if field.name not in ("id", "manifest")}
     return {key: value for key, value in values.items() if value not in ("", 0, {})}
@@ -95,12 +108,11 @@ def _own_entries() -> dict[str, WeightsEntry]:
 
 
 def _write(entries: Mapping[str, WeightsEntry]) -> None:
-    tables = {name: _table(entry) for name, entry in entries.items()}
-    write_atomic(own_manifest(), tomli_w.dumps({"schema": 1, **tables}).encode())
+    write_atomic(own_manifest(), as_manifest(entries.values()).encode())
 
 
 def _metrics(best: Mapping[str, Any] | None) -> dict[str, Any]:
     """The best of what a run measured, as far as its log tells."""
     if best is None:
         return {}
-    return {"summary": f"MSE {best['held_out_mse']:.5f} on held-out items at step {best['step']}"}
+    return {"summary": f"MSE {best['held_out_mse']:.5f} on the validation split at step {best['step']}"}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
@@ -53,6 +55,12 @@ def resolve_weights(
     if own:
         return _checked(entry, _user_file(Path(copy), entry.format))
     return verified_file(entry, offline=offline)
+
+
+def named_files(*names: str | None) -> list[Path]:
+    """The user's own files among names such as ID, FILE and ID=FILE."""
+    texts = [text for name in names if name for text in (name, name.partition("=")[2])]
+    return [Path(text) for text in texts if os.path.isfile(text)]
 
 
 def verified_file(entry: WeightsEntry, *, offline: bool = False, again: bool = False) -> Path:
@@ -186,4 +194,4 @@ def parameter_counts(path: Path) -> dict[str, int]:
 
 def _pickle_refused(path: Path) -> WeightsError:
     cause = f"{path} is refused: opening a pickle (.pt, .pth, .ckpt, .bin) can run code"
-    return WeightsError(cause, f"turn it into tensors and nothing else: deform weights convert {path}")
+    return WeightsError(cause, f"turn it into tensors and nothing else: deform weights convert {quote(str(path))}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from deform_frontalize.predictor import FrontalizePredictor
 from deform_frontalize.recipe import FrontalizeRecipe
 from deform_inpaint.predictor import InpaintPredictor
 from deform_inpaint.recipe import InpaintRecipe
-from deformcli.data.splits import is_held_out
+from deformcli.data.splits import is_held_out, split_of
 from deformcli.evaluation import gap
 from deformcli.models.embedders import CompactVGG19Features, MobileFaceNet
 from deformcli.recipes import open_items
@@ -75,6 +76,38 @@ def test_masks_may_be_chosen(report, photos, save, tiny_weights):
     args = ("inpaint", "--data", photos, "--weights", tiny_weights("inpaint"), "--size", 32)
     found = report(*args, "--masks", "strokes:thick,folder:masks")
     assert {row["group"] for row in found["rows"]} == {"thick", "masks", "all"}
+
+
+def test_the_split_that_chose_the_weights_may_be_measured_too(report, photos, save, smooth_picture, tiny_weights):
+    """It is another one than the test split: more pictures of it change nothing there."""
+    args = ("inpaint", "--data", photos, "--weights", tiny_weights("inpaint"), "--size", 32, "--baseline", "copy")
+    before = report(*args)
+    for number in range(40):
+        if split_of(f"{number}.png") != "test":
+            save(f"photos/{number}.png", smooth_picture(48, 40, number))
+    assert report(*args) == before and before["about"]["split"] == "test"
+    found = report(*args, "--split", "validation")
+    count = sum(split_of(f"{number}.png") == "validation" for number in range(40))
+    assert (found["about"]["split"], found["about"]["people"]) == ("validation", count)
+
+
+def test_unreadable_pictures_are_left_out_counted_and_named(command, photos, tmp_path, tiny_weights):
+    """No other picture stands in for them, and the others' numbers are as without them."""
+    args = ("inpaint", "--data", photos, "--weights", tiny_weights("inpaint"), "--size", 32, "--baseline", "copy")
+    name = max(path.name for path in (tmp_path / "photos").iterdir() if is_held_out(path))
+    (tmp_path / "photos" / name).write_bytes(b"damaged")
+    ended = command("evaluate", *args, "--json")
+    assert ended.code == 3
+    assert "error: 2 items cannot be read" in ended.err and ended.err.count(f"photos/{name}: not a picture") == 1
+    found = json.loads(ended.out)
+    assert (found["about"]["items"], found["about"]["people"]) == (2, 1)
+    ((cause, count),) = found["about"].pop("left out").items()
+    assert f"photos/{name}" in cause and count == 2
+    assert found["notes"] == ["2 items cannot be read, and are left out"]
+    (tmp_path / "photos" / name).unlink()
+    alone = json.loads(command("evaluate", *args, "--json").out)
+    assert means(found) == means(alone)
+    assert found["about"] == alone["about"]
 
 
 def test_gaps_that_show(report, photos, tiny_weights, monkeypatch):
@@ -141,6 +174,54 @@ def test_tables_on_the_terminal(command, photos, tiny_weights):
     assert ended.code == 0
     for word in ("thin", "thick", "telea", "psnr ↑", "mse ↓", "items: 4", "seed: 0", "95 %"):
         assert word in ended.out
+
+
+@pytest.fixture
+def labelled(photos, tmp_path):
+    """The photos with a table: of the held-out ones, each of its own age."""
+    held_out = [path.name for path in sorted((tmp_path / "photos").glob("*.png")) if is_held_out(path.name)]
+    lines = ["file,age,light", f"{held_out[0]},[old],day", f"{held_out[1]},young,day"]
+    (tmp_path / "photos" / "labels.csv").write_text("\n".join(lines))
+    return photos
+
+
+def test_rows_by_labels_and_the_worst_of_them(report, labelled, tiny_weights):
+    args = ("inpaint", "--data", labelled, "--weights", tiny_weights("inpaint"), "--size", 32, "--baseline", "telea")
+    found = report(*args, "--by", "age,light")
+    rows = {(row["axis"], row["group"], row["method"]): row for row in found["rows"]}
+    assert {group for axis, group, _ in rows if axis == "age"} == {"[old]", "young"}
+    assert rows["light", "day", "telea"]["means"] == rows["all", "all", "telea"]["means"]
+    for method in ("inpaint", "telea"):
+        ages = {age: rows["age", age, method] for age in ("[old]", "young")}
+        assert [row["items"] for row in ages.values()] == [2, 2]
+        for metric, choose in (("mse", max), ("psnr", min)):
+            (worst,) = (one for one in found["worst"] if (one["method"], one["metric"]) == (method, metric))
+            assert worst["mean"] == choose(row["means"][metric] for row in ages.values())
+            assert worst["mean"] == ages[worst["group"]]["means"][metric] and worst["axis"] == "age"
+    assert report(*args)["worst"] == []
+
+
+def test_the_worst_group_is_in_the_tables(command, labelled, tiny_weights, tmp_path):
+    args = ("inpaint", "--data", labelled, "--weights", tiny_weights("inpaint"), "--size", 32, "--metrics", "mse")
+    ended = command("evaluate", *args, "--by", "age", "--html", "page.html", "--csv", "a.csv")
+    assert ended.code == 0
+    page, table = ((tmp_path / name).read_text() for name in ("page.html", "a.csv"))
+    lines = list(csv.DictReader(table.splitlines()))
+    assert {line["group"] for line in lines if line["axis"] == "age"} == {"[old]", "young"}
+    for text in (ended.out, page):
+        assert "worst group" in text and ("[old] (2)" in text or "young (2)" in text)
+    assert "[old]" in ended.out and "By age" in page
+
+
+@pytest.mark.parametrize(("by", "words"), [("hair", "labels are: age, light"), ("age,hair", "labels are: age, light")])
+def test_a_label_that_no_picture_has(refused, labelled, tiny_weights, by, words):
+    args = ("inpaint", "--data", labelled, "--weights", tiny_weights("inpaint"), "--size", 32, "--by", by)
+    assert words in refused(2, "evaluate", *args)
+
+
+def test_labels_need_a_table(refused, photos, tiny_weights):
+    args = ("inpaint", "--data", photos, "--weights", tiny_weights("inpaint"), "--size", 32, "--by", "age")
+    assert "docs/evaluation.md" in refused(2, "evaluate", *args)
 
 
 def test_tables_in_files(command, photos, tiny_weights, tmp_path):
@@ -222,11 +303,14 @@ def test_dirs(report, save, smooth_picture):
     assert row["means"]["ssim"] > 0.99
 
 
-def test_equal_folders_have_no_finite_psnr(report, command, save, smooth_picture):
+def test_equal_folders_have_no_finite_psnr(report, command, save, smooth_picture, tmp_path):
     for folder in ("a", "b"):
         save(f"{folder}/x.png", smooth_picture(20, 20))
     assert report("dirs", "a", "b")["rows"][0]["means"] == {"mse": 0, "psnr": None, "ssim": pytest.approx(1)}
-    assert "∞" in command("evaluate", "dirs", "a", "b").out
+    shown = command("evaluate", "dirs", "a", "b", "--html", "page.html", "--latex", "a.tex").out
+    assert "∞" in shown and "nan" not in shown.lower()
+    for name in ("page.html", "a.tex"):
+        assert not re.search(r"\bnan\b", re.sub(r"data:[^\"]*", "", (tmp_path / name).read_text()))
 
 
 @pytest.mark.parametrize(
@@ -263,6 +347,12 @@ def test_missing_inception_is_a_note_and_the_rest_comes(report, photos, tiny_wei
     (note,) = found["notes"]
     assert note.startswith("fid, is: left out, the file of the weights inception-v3-fid is not on this machine")
     assert "deform weights convert" in note
+
+
+@pytest.mark.parametrize("metrics", ["fid", "fid,is", "rank1,perceptual"])
+def test_metrics_without_their_networks_are_no_empty_table(refused, photos, tiny_weights, metrics):
+    args = ("inpaint", "--data", photos, "--weights", tiny_weights("inpaint"), "--size", 32, "--metrics", metrics)
+    assert "is not on this machine" in refused(4, "evaluate", *args, "--offline")
 
 
 def test_fid_kid_and_is_from_a_file_of_inception(report, photos, tiny_weights, tmp_path, monkeypatch):

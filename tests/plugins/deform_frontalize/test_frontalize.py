@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -13,6 +15,7 @@ import torch
 from PIL import Image
 
 import deform_frontalize
+from deform_frontalize import choice
 from deform_frontalize.frontalizer import Frontalizer
 from deform_frontalize.full_size import enlarge
 from deform_frontalize.networks import Frontalized, soft_warp
@@ -20,6 +23,8 @@ from deform_frontalize.recipe import FrontalizeRecipe
 from deformcli.faces.crops import Square, crop
 from deformcli.images import to_tensor
 from deformcli.warp import mesh_grid
+
+from ...conftest import ROOT
 
 BUNDLED = Path(deform_frontalize.__file__).parent / "weights" / "frontalize-128.safetensors"
 
@@ -285,6 +290,31 @@ def test_all_faces_to_their_own_files(run_frontalize, group, tmp_path):
     assert (pixels("first.png") == pixels("out/group.png")).all()
 
 
+def test_all_faces_beside_an_older_result(run_frontalize, group, save, photo, tmp_path):
+    """The files of a photo are of one run, and what is left of another is told."""
+    assert run_frontalize(group, "-o", "out/", "--face", "all", "--show-warp", "warp").code == 0
+    before = {path: path.read_bytes() for folder in ("out", "warp") for path in (tmp_path / folder).iterdir()}
+    (tmp_path / "out" / "group.png").unlink()
+    save("other/group.png", photo)
+    ended = run_frontalize("other/group.png", "-o", "out/", "--face", "all", "--show-warp", "warp")
+    assert ended.code == 2 and "group-warped.png exists already" in ended.err
+    assert {path.read_bytes() == before[path] for path in before if path.exists()} == {True}
+    ended = run_frontalize("other/group.png", "-o", "out/", "--face", "all", "--exists", "overwrite")
+    assert ended == (0, "", "note: other/group.png: out/group-2.png is of an earlier run\n")
+    assert run_frontalize(group, "-o", "out/", "--face", "all", "--exists", "rename").code == 0
+    names = {"group.png", "group-2.png", "group-1.png", "group-1-2.png"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names
+
+
+def test_warps_beside_stdout_are_called_after_the_picture(environment, save, smooth_picture, tiny_weights, tmp_path):
+    save("a.png", smooth_picture(128, 128))
+    args = ("a.png", "-o", "-", "--aligned", "--show-warp", "warp", "--weights", tiny_weights("frontalize"))
+    command = [sys.executable, "-m", "deformcli", "frontalize", *args]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
+    assert ended.stdout.startswith(b"\x89PNG") and ended.stderr == b""
+    assert {path.name for path in tmp_path.glob("warp/*")} == {"a-warped.png", "a-holes.png", "a-flow.png"}
+
+
 def test_paste_changes_the_face_alone(run_frontalize, group):
     assert run_frontalize(group, "-o", "out.png", "--paste", "--box", "200,70,100,130").code == 0
     before, after = pixels(group).astype(int), pixels("out.png").astype(int)
@@ -299,6 +329,54 @@ def test_a_box_stands_for_a_face(run_frontalize, group, save):
     wall = save("wall.png", np.full((100, 100, 3), 90, np.uint8))
     assert run_frontalize(wall, "-o", "out.png", "--box", "10,10,60,70").code == 0
     assert pixels("out.png").shape == (128, 128, 3)
+
+
+@pytest.mark.parametrize("paste", [(), ("--paste",)])
+@pytest.mark.parametrize("box", ["900,900,50,50", "0,0,99999999,99999999", "-60,-60,100,100"])
+def test_a_box_that_misses_the_picture_is_refused(refused, group, tiny_weights, box, paste):
+    args = (group, "-o", "out.png", f"--box={box}", *paste, "--weights", tiny_weights("frontalize"))
+    assert "most of it lies outside the picture of 360 x 260" in refused(5, "frontalize", *args)
+
+
+@pytest.mark.parametrize("shape", [(10, 100_000), (100_000, 10)])
+@pytest.mark.parametrize("how", ["--aligned", "--box=0,0,10,10", "--box=0,0,100,10", "--box=0,0,10,60000", "--paste"])
+def test_slivers_are_made_or_refused(run_frontalize, save, shape, how):
+    """Pictures wider than OpenCV samples, of faces thinner than a pixel once reduced."""
+    sliver = save("sliver.png", np.full((*shape, 3), 90, np.uint8))
+    ended = run_frontalize(sliver, "-o", "out.png", how, *(("--paste",) if "box" in how else ()))
+    assert ended.code in (0, 5) and "unexpected" not in ended.err
+
+
+def test_faces_that_stay_are_told_and_reported(run_frontalize, group, tmp_path):
+    ended = run_frontalize(group, "-o", "out.png", "--paste", "--face", "all", "--report", "report.jsonl")
+    first, second = ended.err.splitlines()
+    assert re.fullmatch(r"note: .*group.png: face 1, box .* frontal, stays as it is: it looks ahead already", first)
+    assert "face 2, box" in second
+    (outcome, _) = map(json.loads, Path("report.jsonl").read_text().splitlines())
+    assert [f"note: {group}: {note}" for note in outcome["notes"]] == [first, second]
+
+
+@pytest.mark.parametrize(("args", "code"), [((), 0), (("--min-face", "9"), 5), (("--min-face", "8"), 0)])
+def test_a_tiny_face_is_remarked_on_or_refused(run_frontalize, group, args, code):
+    ended = run_frontalize(group, "-o", "out.png", "--box", "40,100,8,8", *args)
+    assert ended.code == code
+    assert "8 pixels from brow to chin" in ended.err
+
+
+@pytest.mark.parametrize("turn", [90, 180])
+def test_a_turned_photo_is_pasted_as_it_lay(command, save, tmp_path, monkeypatch, turn):
+    monkeypatch.setattr(choice, "TOO_FAR", 60)
+    photo = pixels(ROOT / "examples" / "turned-30.jpg")
+    for name, one in (("upright", photo), ("turned", np.rot90(photo, -turn // 90))):
+        save(f"{name}.png", np.ascontiguousarray(one))
+        for made, args in (("face", ()), ("whole", ("--paste",))):
+            out = tmp_path / f"{name}-{made}.png"
+            assert command("frontalize", tmp_path / f"{name}.png", "-o", out, *args) == (0, "", "")
+    upright, turned = (pixels(tmp_path / f"{name}-face.png").astype(int) for name in ("upright", "turned"))
+    assert np.abs(upright - turned).mean() < 1
+    upright, turned = (pixels(tmp_path / f"{name}-whole.png").astype(int) for name in ("upright", "turned"))
+    assert np.abs(upright - np.rot90(turned, turn // 90)).mean() < 0.1
+    assert np.abs(upright - photo).mean() > 0.3
 
 
 def test_native_size_is_that_of_the_crop(run_frontalize, save, smooth_picture):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from deform_inpaint.masks import _grown as grow
 from deform_inpaint.masks import blend, check, fill_weights, mask_of
 from deform_inpaint.options import MaskOptions
 from deformcli.errors import NothingToDoError, UsageError
@@ -24,7 +26,7 @@ def weights(save):
         picture = picture if isinstance(picture, Picture) else Picture(picture)
         options = MaskOptions(mask=str(mask), **more)
         check(options)
-        return fill_weights(picture, Path("in/a.png"), options)
+        return fill_weights(picture, Path("in/a.png"), options)[0]
 
     return make
 
@@ -63,6 +65,16 @@ def test_dilate(weights, plain, save):
     made = weights(plain, save("m.png", square()), mask_dilate=3)
     assert (made[7:23, 27:53] == 255).all()
     assert made.sum() == 255 * 16 * 26
+
+
+@pytest.mark.parametrize("pixels", [1, 7, 45, 100_000])
+def test_dilate_takes_no_more_than_the_picture(pixels):
+    levels = np.random.default_rng(0).integers(0, 256, (30, 50), np.uint8) * (np.arange(50) % 13 == 0)
+    rows, columns = np.indices(levels.shape)
+    grown = grow(levels, pixels)
+    for row, column in [(0, 0), (29, 49), (12, 20), (5, 44)]:
+        near = (abs(rows - row) <= pixels) & (abs(columns - column) <= pixels)
+        assert grown[row, column] == levels[near].max()
 
 
 def test_another_size(weights, plain, save):
@@ -115,6 +127,30 @@ def test_a_box(weights, plain):
         weights(plain, "box:0,0,60,40")
 
 
+@pytest.mark.parametrize(
+    ("mask", "remedy"),
+    [
+        ("box:100,0,5,5", "give a box that has a part of the picture's 60 x 40 pixels in it"),
+        ("box:0,0,60,40", "give a box that has a part of the picture's 60 x 40 pixels in it"),
+        ("color:#00ff00", "name the colour of what to fill, which no more than a part of the picture may have"),
+        ("alpha", "make transparent what to fill and only that"),
+        ("black.png", "paint white what to fill and only that, or invert the mask"),
+        ("white.png", "paint white what to fill and only that, or invert the mask"),
+    ],
+)
+def test_remedies_help(weights, save, tmp_path, monkeypatch, mask, remedy):
+    monkeypatch.chdir(tmp_path)
+    save("black.png", np.zeros((40, 60), np.uint8)), save("white.png", np.full((40, 60), 255, np.uint8))
+    picture = Picture(np.full((40, 60, 3), 99, np.uint8), alpha=np.full((40, 60), 255, np.uint8))
+    with pytest.raises((NothingToDoError, UsageError)) as caught:
+        weights(picture, mask)
+    assert caught.value.remedy == remedy
+    if mask in ("white.png", "box:0,0,60,40"):
+        with pytest.raises(UsageError) as caught:
+            weights(picture, mask, mask_dilate=2)
+        assert caught.value.remedy == f"{remedy}, or use a smaller --mask-dilate"
+
+
 @pytest.mark.parametrize("mask", ["color:red", "color:#ff00f", "box:1,2,3", "box:a,b,c,d", "box:1,1,-3,4", "gone.png"])
 def test_masks_that_are_none(mask):
     with pytest.raises(UsageError):
@@ -134,6 +170,15 @@ def test_masks_in_folders(save, tmp_path):
         mask_of(Path("in/b.jpg"), masks)
 
 
+@pytest.mark.parametrize("name", ["a.PNG", "a.Png", "a.JPEG"])
+def test_masks_in_folders_whatever_the_case_of_their_suffix(save, tmp_path, name):
+    save(f"masks/{name}", square()), save("masks/b.png", square())
+    assert mask_of(Path("in/a.png"), tmp_path / "masks") == tmp_path / "masks" / name
+    save("masks/a.tif", square())
+    with pytest.raises(UsageError, match="2 masks called a"):
+        mask_of(Path("in/a.png"), tmp_path / "masks")
+
+
 def test_blend_keeps_what_has_no_weight():
     pixels, filled = np.full((1, 4, 3), 1001, np.uint16), np.full((1, 4, 3), 5001, np.uint16)
     filled[0, 0] = 1001
@@ -146,9 +191,9 @@ def test_from_the_command_line(command, save, smooth_picture, tiny_weights):
     painted = np.where(square()[..., None] > 0, np.array(PINK, np.uint8), picture)
     save("in/a.png", painted), save("in/a_hole.png", square()), save("erased.png", np.dstack([painted, 255 - square()]))
 
-    def filled(source: str, *args: object) -> np.ndarray:
+    def filled(source: str, *args: object, noted: str = "") -> np.ndarray:
         ended = command("inpaint", source, "-o", "out.png", "--exists", "overwrite", *args, "--weights", weights)
-        assert ended == (0, "", "")
+        assert ended[:2] == (0, "") and (noted in ended[2] if noted else ended[2] == "")
         with Image.open("out.png") as image:
             return np.asarray(image)
 
@@ -159,5 +204,70 @@ def test_from_the_command_line(command, save, smooth_picture, tiny_weights):
     assert (filled("in/a.png", "--mask", "box:30,10,20,10") == by_color).all()
     assert (filled("in/a.png", "--mask", "in", "--mask-suffix", "_hole") == by_color).all()
     assert (filled("erased.png", "--mask", "alpha") == by_color).all()
-    soft = filled("in/a.png", "--mask", save("soft.png", square(128)))[15, 40].astype(int)
+    soft = filled("in/a.png", "--mask", save("soft.png", square(128)), noted="is 128 of 255")[15, 40].astype(int)
     assert np.abs(soft - (by_color[15, 40].astype(int) + PINK) / 2).max() < 2
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [((200, 0, 0), "coloured"), ((1, 1, 1), "0 and 1"), ((60, 60, 60), "value is 60 of 255")]
+)
+def test_what_is_made_of_an_odd_mask_is_told(deform, save, smooth_picture, tmp_path, tiny_weights, value, words):
+    picture = smooth_picture(40, 60)
+    save("cwd/a.png", picture), save("cwd/b.png", picture)
+    save("cwd/m.png", np.where(square()[..., None] > 0, np.array(value, np.uint8), np.uint8(0)))
+    args = ("a.png", "b.png", "--mask", "m.png", "-o", "out/", "--json", "--weights", tiny_weights("inpaint"))
+    ended = deform("inpaint", *args, DEFORM_LOAD_PLUGINS="inpaint")
+    assert ended.returncode == 0 and "note: a.png: the mask m.png: it" in ended.stderr and words in ended.stderr
+    notes = [item["notes"] for item in json.loads(ended.stdout)]
+    assert len(notes) == 2 and all(words in note for (note,) in notes)
+
+
+@pytest.fixture
+def inputs(save, smooth_picture, tmp_path) -> dict[str, bytes]:
+    """Two pictures, masks for them in a folder and of other kinds, a list, weights; all that is there, by name."""
+    for name in ("a", "b"):
+        save(f"in/{name}.png", smooth_picture(40, 60)), save(f"masks/{name}.png", square())
+    save("m.png", square())
+    (tmp_path / "list").write_text("in/a.png\nin/b.png\n")
+    (tmp_path / "own.safetensors").write_bytes(b"weights")
+    return {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "in -o masks/ --mask masks --exists overwrite",
+        "in -o masks/ --mask masks",
+        "in/a.png -o m.png --mask m.png --exists overwrite",
+        "in/a.png -o out.png --mask m.png --report m.png",
+        "in/a.png -o out.png --mask masks --report masks/a.png",
+        "--files-from list -o out/ --mask masks --report list",
+        "in/a.png -o out.png --mask m.png --weights own.safetensors --report own.safetensors",
+        "in/a.png -o out.png --mask m.png --weights inpaint-256=own.safetensors --report own.safetensors",
+    ],
+)
+def test_what_is_read_is_never_written_over(refused, inputs, tmp_path, line):
+    assert "overwrit" in refused(2, "inpaint", *line.split())
+    assert all((tmp_path / name).read_bytes() == data for name, data in inputs.items())
+
+
+def test_a_dry_run_looks_at_the_masks(command, inputs, save, tmp_path, tiny_weights):
+    def tried(*args: object) -> tuple[int, str]:
+        ended = command("inpaint", *args, "-o", "out/", "--dry-run", "--weights", tiny_weights("inpaint"))
+        assert ended.out == "" and not (tmp_path / "out").exists()
+        return ended.code, ended.err
+
+    share = "  8.3% of the pixels are to be filled\n"
+    assert tried("in", "--mask", "masks") == (
+        0,
+        f"planned: in/a.png -> out/a.png\n{share}planned: in/b.png -> out/b.png\n{share}",
+    )
+    (tmp_path / "masks/b.png").unlink()
+    code, words = tried("in", "--mask", "masks")
+    assert code == 3 and "failed: in/b.png: no mask called b in masks\n" in words
+    faults = {"empty.png": square(0), "small.png": square()[::2], "bad.png": None}
+    told = ("marks nothing to fill", "is 60 x 20, the picture is 60 x 40", "is not a picture")
+    for (name, mask), words in zip(faults.items(), told, strict=True):
+        save(name, mask) if mask is not None else (tmp_path / name).write_text("no picture")
+        code, said = tried("in/a.png", "--mask", name)
+        assert code == (5 if name == "empty.png" else 2) and words in said

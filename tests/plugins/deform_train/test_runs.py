@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -75,6 +76,32 @@ def test_compare_draws_every_number_of_every_run(command, runs, tmp_path):
     assert curves == ["262.5,146.7 420.0,0.0", "262.5,220.0 420.0,146.7"]
     long = re.findall(r'points="([^"]+)"', charts["total"])
     assert [100 < len(points.split()) <= 400 for points in long] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "line", ['{"step": 7, "total": null, "odd": "x"}', '{"total": 1.0}', "[1]", '{"step": 7, "odd": NaN}', "\xff"]
+)
+def test_compare_leaves_out_what_is_no_number(command, runs, tmp_path, line):
+    with (runs / "a/log.jsonl").open("a", encoding="latin-1") as log:
+        log.write(line + "\n")
+    ended = command("runs", "compare", "all/a", "-o", "page.html")
+    assert (ended.code, ended.err) == (0, "")
+    charts = re.findall(r"<figcaption>(\w+)</figcaption>", (tmp_path / "page.html").read_text())
+    assert charts == ["total", "images_per_second", "held_out_mse"]
+
+
+def test_compare_where_nothing_can_be_written(refused, runs, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "file/page.html cannot be written" in refused(1, "runs", "compare", "all", "-o", "file/page.html")
+
+
+def test_compare_on_a_full_disk(refused, runs):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        assert "page.html cannot be written" in refused(1, "runs", "compare", "all", "-o", "page.html")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")

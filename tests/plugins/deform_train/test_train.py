@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shlex
+import sys
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from deform_train.options import TrainingOptions
+from deformcli.data.splits import split_of
 from deformcli.recipes import TrainingConfig
 
 SMALL = {
@@ -27,7 +30,7 @@ def settings(task: str) -> list[str]:
 
 @pytest.fixture
 def photos(save, smooth_picture):
-    """A folder with pictures of both splits."""
+    """A folder with pictures of all splits."""
     for number in range(30):
         save(f"photos/{number}.png", smooth_picture(48, 40, number))
     return "folder:photos"
@@ -63,6 +66,10 @@ def test_short_options_are_fields_of_the_config():
         (("inpaint", "--data", "folder:photos", "--masks", "qd-imd:nowhere"), ["nowhere/train", "github.com"]),
         (("frontalize", "--data", "folder:photos", "--masks", "strokes"), ["no field 'masks'"]),
         (("inpaint", "--set", "training.steps"), ["expected key=value"]),
+        (("inpaint", "--set", "training.eval_items=0"), ["--set training.eval_items=0", "at least 1"]),
+        (("inpaint", "--set", "training.workers=-1"), ["--set training.workers=-1", "at least 0"]),
+        (("inpaint", "--set", "training.generator_lr=nan"), ["--set training.generator_lr=nan", "at least 0"]),
+        (("inpaint", "--seed", "-1"), ["--set training.seed=-1", "at least 0"]),
         (("inpaint",), ["no data"]),
         (("inpaint", "--data", "folder:nowhere"), ["nowhere", "no such data folder"]),
         (("inpaint", "--data", "photos.zip"), ["expected KIND:PATH"]),
@@ -82,6 +89,13 @@ def test_a_folder_in_use_is_not_overwritten(refused, photos, tmp_path):
     (tmp_path / "run/precious.txt").write_text("keep")
     assert "is not empty" in refused(2, "train", "inpaint", "--data", photos, "--out", "run")
     assert (tmp_path / "run/precious.txt").read_text() == "keep"
+
+
+def test_a_missing_tensorboard_leaves_nothing_behind(command, refused, photos, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    train = ("train", "inpaint", "--data", photos, "--out", "run", "--steps", 1, *settings("inpaint"))
+    assert "TensorBoard is not installed" in refused(2, *train, "--tensorboard")
+    assert command(*train).code == 0
 
 
 def test_resuming_from_what_is_no_checkpoint(refused, photos, tmp_path):
@@ -113,6 +127,50 @@ def test_train_resume_evaluate_inpaint(command, photos, save, smooth_picture, tm
     assert command("inpaint", "photos/1.png", "--mask", "mask.png", "-o", "out.png", *weights).code == 0
 
 
+def test_a_run_goes_on_where_it_is(command, refused, photos, tmp_path):
+    train = ("train", "inpaint", "--data", photos, *settings("inpaint"), "--set", "training.keep=1")
+    for run in ("a", "b"):
+        assert command(*train, "--out", run, "--steps", 1).code == 0
+    checkpoint = "a/checkpoint.safetensors"
+    before = {path: path.read_bytes() for path in (tmp_path / "b").iterdir() if path.is_file()}
+    assert "b: is not empty" in refused(2, *train, "--resume", checkpoint, "--out", "b", "--steps", 2)
+    assert {path: path.read_bytes() for path in (tmp_path / "b").iterdir() if path.is_file()} == before
+    assert command(*train, "--resume", checkpoint, "--steps", 2).code == 0
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["a", "b", "photos"]
+    lines = [json.loads(line) for line in (tmp_path / "a/log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "total" in line] == [1, 2]
+    for path in (tmp_path / "a").glob("checkpoint*"):
+        path.unlink()
+    log = (tmp_path / "a/log.jsonl").read_bytes()
+    assert "without a whole checkpoint" in refused(2, *train, "--resume", "auto", "--out", "a", "--steps", 3)
+    assert (tmp_path / "a/log.jsonl").read_bytes() == log
+
+
+def test_resuming_with_what_cannot_be_changed(command, refused, photos):
+    train = ("train", "inpaint", "--data", photos, *settings("inpaint"), "--steps", 1, "--out", "run")
+    assert command(*train).code == 0
+    said = refused(2, *train, "--resume", "auto", "--set", "losses.adversarial=0.1")
+    assert "losses.adversarial is 0.1, was 0.0" in said and "--init-from run/weights.safetensors" in said
+    args = ("train", "frontalize", "--data", photos, "--out", "run", "--resume", "auto")
+    assert "is no checkpoint of frontalize, but of inpaint" in refused(4, *args)
+
+
+def test_the_printed_commands_can_be_pasted(command, save, smooth_picture, tmp_path, monkeypatch):
+    """Whatever the names; they measure at the size and under the masks of training."""
+    for number in range(30):
+        save(f"my photos/{number}.png", smooth_picture(48, 40, number))
+    save("mask.png", smooth_picture(48, 40)[..., 0] // 128 * 255)
+    data = ("--data", "folder:my photos?share=1", "--masks", "strokes:thick?holes=0.2-0.3")
+    ended = command("train", "inpaint", *data, "--out", "run; 1", "--steps", 1, *settings("inpaint"))
+    measure, use = (line.partition(": deform ")[2] for line in ended.err.splitlines()[-2:])
+    measured = command(*shlex.split(measure), "--json", "--baseline", "copy")
+    assert (measured.code, measured.err) == (0, "")
+    found = json.loads(measured.out)
+    assert found["about"]["pictures"].startswith("32 x 32") and {row["group"] for row in found["rows"]} == {"all"}
+    filled = [part.replace("IN", "my photos/1.png").replace("OUT", "out.png") for part in shlex.split(use)]
+    assert command(*filled, "--mask", "mask.png").code == 0
+
+
 def test_a_run_that_is_not_told_where_gets_a_number(command, refused, photos, tmp_path):
     train = ("train", "inpaint", "--data", photos, *settings("inpaint"))
     first = command(*train, "--steps", 1)
@@ -136,14 +194,60 @@ def test_train_and_frontalize(command, shared, photo, save):
     assert command("frontalize", *args).code == 0
 
 
+def test_the_test_split_has_no_part_in_training(command, refused, photos, tmp_path):
+    """Neither its pictures nor the choice of the best weights need it; without a validation split none are chosen."""
+    for path in (tmp_path / "photos").iterdir():
+        if split_of(path) == "test":
+            path.unlink()
+    train = ("train", "inpaint", "--data", photos, *settings("inpaint"), "--steps", 1)
+    assert command(*train, "--out", "run").code == 0
+    assert (tmp_path / "run/weights-best.safetensors").is_file()
+    for path in (tmp_path / "photos").iterdir():
+        if split_of(path) == "validation":
+            path.unlink()
+    said = refused(2, *train, "--out", "other")
+    assert "no picture for the validation split" in said and "--eval-every 0" in said
+    assert command(*train, "--out", "other", "--eval-every", 0).code == 0
+
+
 def test_damaged_pictures_do_not_end_a_run(command, photos, tmp_path):
     damaged = sorted((tmp_path / "photos").iterdir())[::2]
     for path in damaged:
         path.write_bytes(path.read_bytes()[:80])
-    ended = command("train", "inpaint", "--data", photos, "--out", "run", "--steps", 3, *settings("inpaint"))
+    often = ("--eval-every", 1)
+    ended = command("train", "inpaint", "--data", photos, "--out", "run", "--steps", 3, *often, *settings("inpaint"))
     assert ended.code == 0
-    assert "not a picture that can be decoded; the next is taken" in ended.err
+    assert re.search(r"png is damaged: .*; the next is taken", ended.err)
+    validating = [path for path in damaged if split_of(path) == "validation"]
+    assert validating
+    for path in validating:
+        assert len(re.findall(rf"{path.name} is damaged: .*; it is left out", ended.err)) == 1
     assert (tmp_path / "run/weights.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("inpaint", "--weights", "vgg-16=net.safetensors"), "losses.content and losses.style being 0"),
+        (("inpaint", "--set", "perceptual_weights=gone.safetensors"), "losses.content and losses.style being 0"),
+        (("frontalize", "--set", "perceptual_weights=gone.safetensors"), "losses.perceptual being 0"),
+    ],
+)
+def test_a_helper_network_that_nothing_uses_is_refused(command, photos, tmp_path, args, words):
+    save_file({"a": torch.zeros(1)}, tmp_path / "net.safetensors")
+    ended = command("train", *args, "--data", photos)
+    cause, remedy = ended.err.splitlines()[-2:]
+    assert ended.code == 2 and words in cause and "--set losses." in remedy
+
+
+def test_loss_terms_without_their_network_are_named(command, refused, photos):
+    train = ("train", "inpaint", "--preset", "fw-gap", "--data", photos, "--dry-run", *settings("inpaint"))
+    said = command(*train).err
+    assert (
+        "note: losses.content and losses.style left out, for want of a network: --set perceptual_weights=FILE" in said
+    )
+    assert "gone.safetensors" in refused(4, *train, "--set", "perceptual_weights=gone.safetensors")
+    assert "note" not in command(*train, "--set", "losses.content=0", "--set", "losses.style=0").err
 
 
 def test_begin_with_weights_and_go_on(command, refused, photos, tmp_path):
