@@ -94,7 +94,9 @@ def _at_work(tmp_path: Path) -> dict[str, str]:
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m deformcli "$@"\n')
     program.chmod(0o755)
-    environment = clean_environment(tmp_path) | {"DEFORM_LOAD_PLUGINS": "frontalize,inpaint,train,evaluate,synthesize,studio"}
+    environment = clean_environment(tmp_path) | {
+        "DEFORM_LOAD_PLUGINS": "frontalize,inpaint,train,evaluate,synthesize,studio"
+    }
     return environment | {"PATH": f"{program.parent}:{environment['PATH']}"}
 
 
