@@ -24,7 +24,7 @@ from . import __version__, registry
 from . import config as settings
 from .commands import completions, config, data, doctor, plugins, weights
 from .errors import DeformError, UsageError, debugging, one_line
-from .runtime.tell import listen, listen_less, listen_more, log
+from .runtime.tell import listen_less, listen_more, listening, log
 
 
 def build_app(plugin_registry: registry.Registry | None = None) -> typer.Typer:
@@ -45,10 +45,10 @@ def build_app(plugin_registry: registry.Registry | None = None) -> typer.Typer:
     return app
 
 
+@listening()
 def main(args: Sequence[str] | None = None) -> int:
     """Run `deform` with `args` (None: the process's) and return its exit code."""
     _open_standard_streams()
-    listen()
     try:
         if "_DEFORM_COMPLETE" in os.environ:  # a shell asks: let Typer know the shells
             completion_init()

@@ -127,6 +127,8 @@ def test_plan_refuses(tree, inputs, output, cause):
 def test_a_suffix_with_a_slash_is_refused(tree):
     with pytest.raises(UsageError, match="--suffix a/b: not a part of a name"):
         plan(["in"], "out", suffix="a/b")
+    with pytest.raises(UsageError, match="--suffix a/b: not a part of a name"):
+        with_output(BatchOptions(inputs=["in/a.png"], suffix="a/b"), "-done")
 
 
 @pytest.mark.parametrize("exists", ["overwrite", "skip", "error", "rename"])

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deformcli.batch import Done, FunctionJob, Output, Skipped, pipeline, plan
+from deformcli.batch import Done, FunctionJob, Output, Skipped, pipeline, plan, run
 from deformcli.batch import files as batch_files
 from deformcli.errors import DeformError, NothingToDoError, PartialError, UsageError
 from deformcli.options import BatchOptions
@@ -429,6 +429,12 @@ def test_stdout_is_the_pictures_alone(folder, batch, negative, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     with pytest.raises(UsageError, match="terminal"):
         batch(negative(), ["in/a.png"], "-")
+
+
+def test_no_input_is_that_and_no_picture_for_stdout(negative, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    with pytest.raises(UsageError, match="no input"):
+        run(BatchOptions(), negative())
 
 
 def test_bar_only_on_a_terminal(folder, batch, negative, capsys, monkeypatch):

@@ -89,8 +89,6 @@ def plan(options: BatchOptions, reads: Callable[[Path], Sequence[Path]] = lambda
     inputs = [*((Path(given), False) for given in options.inputs or ()), *_listed(options)]
     if not inputs:
         raise UsageError("no input", "name files or folders, or a list of them with --files-from")
-    if "/" in options.suffix or os.sep in options.suffix:
-        raise UsageError(f"--suffix {options.suffix}: not a part of a name", "choose another folder with -o")
     single = len(inputs) == 1 and not options.files_from and (inputs[0][0] == STDIO or _is_file(inputs[0][0]))
     assert options.output is not None
     output = Path(options.output)
@@ -253,6 +251,8 @@ def _wanted(name: Path, options: BatchOptions) -> bool:
 
 
 def _target_name(name: Path, options: BatchOptions) -> Path:
+    if "/" in options.suffix or os.sep in options.suffix:
+        raise UsageError(f"--suffix {options.suffix}: not a part of a name", "choose another folder with -o")
     ending = name.suffix if name.suffix.lower() in writable(frames=options.frame == "all") else ".png"
     if options.format != "auto":
         ending = f".{options.format}"

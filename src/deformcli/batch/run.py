@@ -25,8 +25,8 @@ def run(options: BatchOptions, job: Job) -> Report:
         KeyboardInterrupt: after Ctrl-C or SIGTERM; what was in hand is written and reported.
     """
     placed = with_output(options, job.suffix)
-    _check_stdout(placed)
     items = plan(placed, job.reads)
+    _check_stdout(placed)
     read = files_read([item.source for item in items], placed, job.reads)
     todo = [item for item in items if not item.skipped]
     with reporting(items, options, read) as report:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 
@@ -19,10 +21,16 @@ class _Stderr(logging.Handler):
         typer.echo(record.getMessage(), err=True)
 
 
-def listen() -> None:
-    """Have the process say summaries, and no details, from now on: what a program does that is no library."""
+@contextmanager
+def listening() -> Iterator[None]:
+    """Summaries are said, and details are not: what a program does, and a library does not."""
     log.handlers, log.propagate = [_Stderr()], False
     log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.handlers, log.propagate = [], True
+        log.setLevel(logging.NOTSET)
 
 
 def listen_less(quiet: bool) -> None:
