@@ -121,12 +121,15 @@ def dirs(
     truths: Annotated[Path, typer.Argument(metavar="GT", help="Folder of true pictures of the same names.")],
     metrics: MetricOptions,
     tables: TableOptions,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Search the folders below too: the same paths are compared.")
+    ] = False,
 ) -> None:
     """Compare two folders of pictures by file name, whatever the suffix."""
     from .folders import Folders
     from .run import run
 
-    folders = Folders(predictions, truths)
+    folders = Folders(predictions, truths, recursive=recursive)
     methods = {f"{predictions.resolve().name}/": lambda batch: batch["image"]}  # no baseline's name
     about = {"folders": [str(predictions), str(truths)], "pictures": "as they are, not resized"}
     run(folders, folders, methods, metrics, tables, about)

@@ -19,9 +19,9 @@ BATCH = 16
 class Folders:
     """The pairs of two folders, by file name without suffix; all are in one group."""
 
-    def __init__(self, predictions: Path, truths: Path) -> None:
-        """Raises UsageError or NothingToDoError naming the folder, or the file that has no counterpart."""
-        found, wanted = _by_stem(predictions), _by_stem(truths)
+    def __init__(self, predictions: Path, truths: Path, *, recursive: bool = False) -> None:
+        """`recursive`: by the path below the folder. UsageError or NothingToDoError name it, or a lone file."""
+        found, wanted = _by_stem(predictions, recursive), _by_stem(truths, recursive)
         for one, other, folder in ((found, wanted, truths), (wanted, found, predictions)):
             if alone := sorted(one.keys() - other.keys()):
                 count = f"{len(alone)} of {len(one)} have none, the first is" if len(alone) > 1 else "it is"
@@ -54,18 +54,20 @@ class Folders:
         return {}
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
+def _by_stem(folder: Path, recursive: bool) -> dict[str, Path]:
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder", "name two folders of pictures")
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.rglob("*") if recursive else folder.iterdir()):
         if path.suffix.lower() in READABLE and path.is_file() and not path.name.startswith("."):
-            if path.stem in found:
-                cause = f"{folder} has two pictures called {path.stem}: {found[path.stem].name} and {path.name}"
+            name = path.relative_to(folder).with_suffix("").as_posix()
+            if name in found:
+                cause = f"{folder} has two pictures called {name}: {found[name].name} and {path.name}"
                 raise UsageError(cause, "take one of them away")
-            found[path.stem] = path
+            found[name] = path
     if not found:
-        raise NothingToDoError(f"{folder}: no picture there", f"name a folder of {' '.join(READABLE)} files")
+        remedy = f"name a folder of {' '.join(READABLE)} files" + ("" if recursive else ", or look deeper with -r")
+        raise NothingToDoError(f"{folder}: no picture there", remedy)
     return found
 
 

@@ -303,6 +303,18 @@ def test_dirs(report, save, smooth_picture):
     assert row["means"]["ssim"] > 0.99
 
 
+def test_dirs_below_dirs(report, refused, save, smooth_picture):
+    """By the path below the folder, so that one name may be in several."""
+    for number, name in enumerate(("a/x", "b/x", "b/c/y")):
+        save(f"truth/{name}.png", smooth_picture(20, 20, number))
+        save(f"made/{name}.bmp", smooth_picture(20, 20, number))
+    (row,) = report("dirs", "made", "truth", "-r")["rows"]
+    assert (row["items"], row["means"]["mse"]) == (3, 0)
+    save("made/b/y.png", smooth_picture(20, 20))
+    assert "truth has no picture called b/y" in refused(2, "evaluate", "dirs", "made", "truth", "-r")
+    assert "look deeper with -r" in refused(5, "evaluate", "dirs", "made", "truth")
+
+
 def test_equal_folders_have_no_finite_psnr(report, command, save, smooth_picture, tmp_path):
     for folder in ("a", "b"):
         save(f"{folder}/x.png", smooth_picture(20, 20))
