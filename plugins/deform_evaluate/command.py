@@ -121,15 +121,25 @@ def dirs(
     truths: Annotated[Path, typer.Argument(metavar="GT", help="Folder of true pictures of the same names.")],
     metrics: MetricOptions,
     tables: TableOptions,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Search the folders below too: the same paths are compared.")
+    ] = False,
+    unpaired: Annotated[
+        bool, typer.Option("--unpaired", help="Measure the sets, whatever the names: fid and kid, or is; --features.")
+    ] = False,
 ) -> None:
     """Compare two folders of pictures by file name, whatever the suffix."""
-    from .folders import Folders
-    from .run import run
+    from .folders import Folder, Folders
+    from .run import run, run_sets
 
-    folders = Folders(predictions, truths)
-    methods = {f"{predictions.resolve().name}/": lambda batch: batch["image"]}  # no baseline's name
-    about = {"folders": [str(predictions), str(truths)], "pictures": "as they are, not resized"}
-    run(folders, folders, methods, metrics, tables, about)
+    name = f"{predictions.resolve().name}/"  # no baseline's name
+    about: dict[str, Any] = {"folders": [str(predictions), str(truths)], "pictures": "as they are, not resized"}
+    if unpaired:
+        made, true = (Folder(folder, recursive=recursive) for folder in (predictions, truths))
+        run_sets(name, made, true, metrics, tables, about | {"unpaired": f"{len(made)} against {len(true)} pictures"})
+        return
+    folders = Folders(predictions, truths, recursive=recursive)
+    run(folders, folders, {name: lambda batch: batch["image"]}, metrics, tables, about)
 
 
 @app.command()

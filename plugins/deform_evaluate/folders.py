@@ -1,8 +1,8 @@
-"""Two folders of pictures: what is in one is measured against the file of the same name in the other."""
+"""Two folders of pictures: each against the file of the same name in the other, or the one set against the other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -19,9 +19,9 @@ BATCH = 16
 class Folders:
     """The pairs of two folders, by file name without suffix; all are in one group."""
 
-    def __init__(self, predictions: Path, truths: Path) -> None:
-        """Raises UsageError or NothingToDoError naming the folder, or the file that has no counterpart."""
-        found, wanted = _by_stem(predictions), _by_stem(truths)
+    def __init__(self, predictions: Path, truths: Path, *, recursive: bool = False) -> None:
+        """`recursive`: by the path below the folder. UsageError or NothingToDoError name it, or a lone file."""
+        found, wanted = _by_stem(predictions, recursive), _by_stem(truths, recursive)
         for one, other, folder in ((found, wanted, truths), (wanted, found, predictions)):
             if alone := sorted(one.keys() - other.keys()):
                 count = f"{len(alone)} of {len(one)} have none, the first is" if len(alone) > 1 else "it is"
@@ -34,14 +34,7 @@ class Folders:
 
     def __iter__(self) -> Iterator[Batch]:
         """Batches of pictures of one size: "image" and "truth" (N, 3, H, W) in [-1, 1]."""
-        batch: list[tuple[Tensor, Tensor]] = []
-        for pair in self.pairs:
-            image, truth = _read(*pair)
-            if batch and (len(batch) == BATCH or batch[0][0].shape != image.shape):
-                yield _stacked(batch)
-                batch = []
-            batch.append((image, truth))
-        yield _stacked(batch)
+        return _batches(_read(*pair) for pair in self.pairs)
 
     def target(self, batch: Batch) -> Tensor:
         return batch["truth"]
@@ -54,18 +47,56 @@ class Folders:
         return {}
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
+class Folder:
+    """The pictures of one folder, as true ones; all are in one group."""
+
+    def __init__(self, folder: Path, *, recursive: bool = False) -> None:
+        """Raises UsageError or NothingToDoError naming the folder."""
+        self.paths = _pictures(folder, recursive)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches of pictures of one size: "truth" (N, 3, H, W) in [-1, 1]."""
+        return _batches((picture, picture) for picture in map(to_tensor, map(read_image, self.paths)))
+
+    def target(self, batch: Batch) -> Tensor:
+        return batch["truth"]
+
+    def groups(self, batch: Batch) -> list[str]:
+        return ["all"] * len(batch["truth"])
+
+
+def _batches(pairs: Iterable[tuple[Tensor, Tensor]]) -> Iterator[Batch]:
+    batch: list[tuple[Tensor, Tensor]] = []
+    for image, truth in pairs:
+        if batch and (len(batch) == BATCH or batch[0][0].shape != image.shape):
+            yield _stacked(batch)
+            batch = []
+        batch.append((image, truth))
+    yield _stacked(batch)
+
+
+def _by_stem(folder: Path, recursive: bool) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in _pictures(folder, recursive):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in found:
+            cause = f"{folder} has two pictures called {name}: {found[name].name} and {path.name}"
+            raise UsageError(cause, "take one of them away")
+        found[name] = path
+    return found
+
+
+def _pictures(folder: Path, recursive: bool) -> list[Path]:
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder", "name two folders of pictures")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in READABLE and path.is_file() and not path.name.startswith("."):
-            if path.stem in found:
-                cause = f"{folder} has two pictures called {path.stem}: {found[path.stem].name} and {path.name}"
-                raise UsageError(cause, "take one of them away")
-            found[path.stem] = path
+    inside = sorted(folder.rglob("*") if recursive else folder.iterdir())
+    found = [path for path in inside if path.suffix.lower() in READABLE and path.is_file() and path.name[0] != "."]
     if not found:
-        raise NothingToDoError(f"{folder}: no picture there", f"name a folder of {' '.join(READABLE)} files")
+        remedy = f"name a folder of {' '.join(READABLE)} files" + ("" if recursive else ", or look deeper with -r")
+        raise NothingToDoError(f"{folder}: no picture there", remedy)
     return found
 
 

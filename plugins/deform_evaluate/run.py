@@ -12,14 +12,14 @@ import typer
 from torch import Tensor
 
 from deformcli.data import Batch
-from deformcli.errors import PartialError
-from deformcli.evaluation import Label, Method, evaluate, select_metrics
+from deformcli.errors import PartialError, UsageError
+from deformcli.evaluation import Evaluation, Label, Method, evaluate, measure_sets, select_metrics, tabulate
 from deformcli.recipes import Predictor
 from deformcli.runtime import bar, choose_device, write_atomic, writing
 
 from . import terminal, writers
 from .album import Album
-from .folders import Folders
+from .folders import Folder, Folders
 from .options import MetricOptions, TableOptions
 from .page import to_html
 
@@ -45,7 +45,7 @@ def run(
     Raises PartialError if there are any, when all is written.
     """
     selection = select_metrics(
-        [name for name in metrics.metrics.split(",") if name],
+        _names(metrics),
         choose_device(metrics.device),
         identity=metrics.identity,
         perceptual=metrics.perceptual,
@@ -66,18 +66,49 @@ def run(
         evaluation = replace(
             evaluation, about={**evaluation.about, "left out": dict(left_out)}, notes=[*evaluation.notes, cause]
         )
+    if tables.html and album:
+        _write(tables.html, to_html(evaluation, found, album))
+    _tell(evaluation, tables)
+    if left_out:
+        raise PartialError(cause, "repair them or take them away; the tables are of the others")
+
+
+def run_sets(
+    name: str, made: Folder, true: Folder, metrics: MetricOptions, tables: TableOptions, about: Mapping[str, Any]
+) -> None:
+    """Measure one set of pictures against another. Raises UsageError if that is not what was asked for."""
+    if tables.html:
+        raise UsageError("--html shows pairs, and --unpaired has none", "leave it out; --json, --csv and --latex serve")
+    selection = select_metrics(
+        _names(metrics) or ["fid", "kid"],
+        choose_device(metrics.device),
+        identity=metrics.identity,
+        perceptual=metrics.perceptual,
+        features=metrics.features or (),
+        seed=metrics.seed,
+        offline=metrics.offline,
+    )
+    if selection.metrics:
+        names = ", ".join(metric.column.name for metric in selection.metrics)
+        raise UsageError(f"--unpaired measures sets, not pairs: {names}", "choose among fid, kid, is and --features")
+    ours, theirs = (_shown(folder, not tables.no_progress) for folder in (made, true))
+    found = measure_sets(name, ours, theirs, made, selection.describers, device=selection.device)
+    _tell(tabulate(found, [name], selection, about=about, seed=metrics.seed), tables)
+
+
+def _names(metrics: MetricOptions) -> list[str]:
+    return [name for name in metrics.metrics.split(",") if name]
+
+
+def _tell(evaluation: Evaluation, tables: TableOptions) -> None:
     if tables.csv:
         _write(tables.csv, writers.to_csv(evaluation))
     if tables.latex:
         _write(tables.latex, writers.to_latex(evaluation))
-    if tables.html and album:
-        _write(tables.html, to_html(evaluation, found, album))
     if tables.as_json:
         typer.echo(writers.to_json(evaluation))
     else:
         terminal.show(evaluation)
-    if left_out:
-        raise PartialError(cause, "repair them or take them away; the tables are of the others")
 
 
 def _write(path: Path, text: str) -> None:

@@ -195,7 +195,7 @@ def test_meshes_that_are_none_of_deforms_are_refused(tmp_path, names, changed, m
 
 def test_a_missing_array_is_named(tmp_path):
     np.savez(tmp_path / "facemesh.npz", name=np.array(["a.png"]), points=points(1))
-    with pytest.raises(UsageError, match="yaw_pitch_roll_2d is not a file"):
+    with pytest.raises(UsageError, match="spread is not a file"):
         RotatedPhotos(str(tmp_path), "train")
 
 

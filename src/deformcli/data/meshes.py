@@ -53,7 +53,7 @@ def read_columns(path: Path, needed: Iterable[str], remedy: str = "make it anew:
     """
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
-            columns = {key: stored[key] for key in {*needed, *stored.files}}
+            columns = {key: stored[key] for key in dict.fromkeys((*needed, *stored.files))}
     except (OSError, TypeError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise UsageError(f"{path} is no file of meshes with all their columns: {one_line(error)}", remedy) from error
     for key, shape in ((key, shape) for key, shape in COLUMNS.items() if key in columns):

@@ -77,7 +77,14 @@ def evaluate(
     )
     values = {(one, metric.column.name): metric.of_items(found, one) for one in methods for metric in selection.metrics}
     found = replace(found, values=values)
-    rows, comparisons = summarize(found, list(methods), selection.sets, seed)
+    return tabulate(found, list(methods), selection, about=about, seed=seed), found
+
+
+def tabulate(
+    found: Measurements, methods: Sequence[str], selection: Selection, *, about: Mapping[str, Any], seed: int = 0
+) -> Evaluation:
+    """The tables of what was measured."""
+    rows, comparisons = summarize(found, methods, selection.sets, seed)
     items, notes = len(found.groups), list(selection.notes)
     if items < SMALL_SET and selection.sets:
         notes.append(
@@ -89,4 +96,4 @@ def evaluate(
     ran = {"networks": selection.networks, "device": str(selection.device), "deform": __version__}
     columns = [metric.column for metric in [*selection.metrics, *selection.sets]]
     worst = worst_groups(rows, columns, found.labels)
-    return Evaluation({**about, **counted, **ran}, columns, rows, comparisons, notes, worst), found
+    return Evaluation({**about, **counted, **ran}, columns, rows, comparisons, notes, worst)

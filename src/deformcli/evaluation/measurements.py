@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Protocol
 
@@ -55,6 +55,8 @@ class Measurements:
     """(method or "target", name) -> (N, K)."""
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Name of a label -> (N,) what the data say of each item; "" where they say nothing."""
+    paired: bool = True
+    """Whether "target" has the truth of each item, and not a set of its own."""
 
 
 @torch.inference_mode()
@@ -113,6 +115,21 @@ def measure(
         {key: _joined(parts) for key, parts in features.items()},
         {name: np.array([label(item) for item in _joined(columns["item"]).tolist()]) for name, label in labels.items()},
     )
+
+
+def measure_sets(
+    name: str,
+    made: Iterable[Batch],
+    true: Iterable[Batch],
+    truth: GroundTruth,
+    describers: Sequence[Describer],
+    *,
+    device: torch.device,
+) -> Measurements:
+    """Describe two sets of pictures that belong to no pairs, of any sizes: the one called `name`, and the true one."""
+    ours, theirs = (measure(truth, batches, {}, {}, describers, device=device) for batches in (made, true))
+    features = {(name, space): described for (_, space), described in ours.features.items()}
+    return replace(ours, features={**features, **theirs.features}, paired=False)
 
 
 def rounded(image: Tensor) -> Tensor:

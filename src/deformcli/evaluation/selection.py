@@ -202,9 +202,9 @@ def _other_features(selection: Selection, spec: str) -> None:
 
 def _distance(of: Callable[[np.ndarray, np.ndarray], float], space: str) -> OfSet:
     def distance(m: Measurements, method: str, members: np.ndarray) -> float:
-        if members.sum() < 2:
-            return float("nan")
-        return of(m.features[method, space][members], m.features[TARGET, space][members])
+        made, true = m.features[method, space][members], m.features[TARGET, space]
+        true = true[members] if m.paired else true
+        return of(made, true) if min(len(made), len(true)) > 1 else float("nan")
 
     return distance
 

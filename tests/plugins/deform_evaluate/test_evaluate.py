@@ -303,6 +303,18 @@ def test_dirs(report, save, smooth_picture):
     assert row["means"]["ssim"] > 0.99
 
 
+def test_dirs_below_dirs(report, refused, save, smooth_picture):
+    """By the path below the folder, so that one name may be in several."""
+    for number, name in enumerate(("a/x", "b/x", "b/c/y")):
+        save(f"truth/{name}.png", smooth_picture(20, 20, number))
+        save(f"made/{name}.bmp", smooth_picture(20, 20, number))
+    (row,) = report("dirs", "made", "truth", "-r")["rows"]
+    assert (row["items"], row["means"]["mse"]) == (3, 0)
+    save("made/b/y.png", smooth_picture(20, 20))
+    assert "truth has no picture called b/y" in refused(2, "evaluate", "dirs", "made", "truth", "-r")
+    assert "look deeper with -r" in refused(5, "evaluate", "dirs", "made", "truth")
+
+
 def test_equal_folders_have_no_finite_psnr(report, command, save, smooth_picture, tmp_path):
     for folder in ("a", "b"):
         save(f"{folder}/x.png", smooth_picture(20, 20))
@@ -389,6 +401,31 @@ def networks(tmp_path) -> dict[str, Path]:
     for name, network in files.items():
         save_file(network.state_dict(), tmp_path / f"{name}.safetensors")
     return {name: tmp_path / f"{name}.safetensors" for name in files}
+
+
+def test_sets_that_are_no_pairs(report, refused, save, smooth_picture, networks):
+    """Of other names, numbers and sizes; a set is nearer to its like than to another."""
+    for number in range(6):
+        save(f"truth/{number}.png", smooth_picture(40, 40, number))
+        save(f"like/deep/{number}.bmp", np.minimum(smooth_picture(40, 40, number), 250))
+    for number in range(4):
+        save(f"other/{number}.png", 255 - smooth_picture(48, 36, number + 50))
+    spec = f"vgg-19-compact={networks['vgg-19-compact']}"
+
+    def distance(made: str, *args: str) -> float:
+        found = report("dirs", made, "truth", "--unpaired", "--features", spec, *args)
+        assert any(note.startswith("fid, kid: left out") for note in found["notes"])
+        assert found["about"]["unpaired"] == f"{4 if made == 'other' else 6} against 6 pictures"
+        (row,) = found["rows"]
+        assert row["means"].keys() == {"frechet vgg-19-compact"}
+        return row["means"]["frechet vgg-19-compact"]
+
+    same, like, other = distance("truth"), distance("like", "-r"), distance("other")
+    assert same == pytest.approx(0, abs=1e-5) and same < like < other / 2
+    for wrong in (("--metrics", "mse"), ("--html", "page.html")):
+        assert "--unpaired" in refused(
+            2, "evaluate", "dirs", "other", "truth", "--unpaired", "--features", spec, *wrong
+        )
 
 
 def test_networks_measure_and_sign(report, photos, tiny_weights, networks):
