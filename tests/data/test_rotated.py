@@ -8,6 +8,7 @@ import torch
 
 from deformcli.data import turning
 from deformcli.data.files import read_picture
+from deformcli.data.loading import InOrder
 from deformcli.data.pairs import FacePairs, flip
 from deformcli.data.rotated import RotatedPhotos
 from deformcli.data.sources import Pair, Source
@@ -197,6 +198,16 @@ def test_a_missing_array_is_named(tmp_path):
     np.savez(tmp_path / "facemesh.npz", name=np.array(["a.png"]), points=points(1))
     with pytest.raises(UsageError, match="spread is not a file"):
         RotatedPhotos(str(tmp_path), "train")
+
+
+def test_an_unreadable_photo_is_left_out_with_all_its_views(tmp_path, names):
+    """Of the test split; no other person's views stand in for them."""
+    write_meshes(tmp_path, names["test"])
+    data = FacePairs([Source("photos", RotatedPhotos(str(tmp_path), "test"))], 64, "test", 0)
+    there = InOrder(data, 4, workers=0)
+    assert list(there) == []
+    assert list(there.left_out.values()) == [len(RotatedPhotos.TEST_YAWS)] * len(names["test"])
+    assert all(name in cause for name, cause in zip(names["test"], sorted(there.left_out), strict=True))
 
 
 def test_no_data(tmp_path, names):
