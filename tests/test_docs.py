@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 import torch
 
+from deform_frontalize.config import PRESETS as FRONTALIZE_PRESETS
+from deformcli.data.rotated import MOST_PITCH, MOST_YAW, USABLE
+from deformcli.faces.pose import OUTER_EYES
 from deformcli.images import read_image, write_image
 from deformcli.weights.manifest import CORE_MANIFEST, read_manifest
 
@@ -110,6 +113,21 @@ def _photos_with_meshes(folder: Path) -> None:
         write_image(rng.integers(0, 256, (130, 130, 3), np.uint8), folder / name)
     angles, spread = np.zeros((20, 3)), np.zeros(20)
     np.savez(folder / "facemesh.npz", name=names, points=points, yaw_pitch_roll_2d=angles, spread=spread)
+
+
+def test_the_steps_of_the_page_are_the_presets():
+    best = FRONTALIZE_PRESETS["best"]
+    page = " ".join((DOCS / "own-data.md").read_text("utf-8").split())
+    assert f"its first {best.flow_warmup:,} steps (`flow_warmup`)" in page
+    training = best.training
+    assert f"at step {training.adversarial_from:,} of {training.steps:,} (`training.adversarial_from`)" in page
+
+
+def test_limits_of_the_page_are_the_codes():
+    page = " ".join((DOCS / "data.md").read_text("utf-8").split())
+    assert f"beyond {MOST_YAW:g} degrees of yaw or {MOST_PITCH:g} of pitch, or of a spread of {USABLE:g}" in page
+    left, right = OUTER_EYES
+    assert f"outer eye corners (points {left} and {right})" in page
 
 
 def test_manifest_of_the_page_is_one(tmp_path):

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from deformcli import options
+from deformcli.errors import UsageError
 
 app = typer.Typer(help="Make training data with exact flow.", no_args_is_help=True)
 
@@ -31,7 +32,7 @@ Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes.")]
 
 @app.command()
 def heads(
-    assets: Annotated[Path, typer.Option("--assets", help="Folder of MakeHuman's base.obj, targets, skins, hair.")],
+    assets: Annotated[Path, typer.Option("--assets", help="MakeHuman's folder data, with its assets.")],
     out: Out,
     identities: Annotated[int, typer.Option("--identities", min=1, help="How many people.")] = 1000,
     views: Views = 6,
@@ -49,13 +50,15 @@ def heads(
     from deformcli.data import picture_files
 
     from .heads import make_head
-    from .makehuman import read_mesh
+    from .makehuman import base_mesh
     from .produce import SetConfig, produce
 
-    read_mesh(assets / "base.obj")  # or it is not MakeHuman's folder
-    config = SetConfig(out, views, yaw, angles.value, size, seed)
-    people = [f"head-{seed}-{number:06d}" for number in range(identities)]
+    base_mesh(assets)  # or it is not MakeHuman's folder
     photos = tuple(picture_files(backgrounds)) if backgrounds else ()
+    if backgrounds and not photos:
+        raise UsageError(f"--backgrounds {backgrounds}: no picture there", "name a folder of photos")
+    config = SetConfig(out, "heads", views, yaw, angles.value, size, seed)
+    people = [f"head-{seed}-{number:06d}" for number in range(identities)]
     produce(config, people, partial(make_head, assets=assets, photos=photos), workers, not no_progress)
 
 
@@ -84,5 +87,5 @@ def photos(
         path.relative_to(data).as_posix().replace("/", "+"): (path, points)
         for path, points in near_frontal(data, mesh or data / "facemesh.npz")
     }
-    config = SetConfig(out, views, yaw, angles.value, size, seed)
+    config = SetConfig(out, "photos", views, yaw, angles.value, size, seed)
     produce(config, list(found), partial(make_photo, photos=found), workers, not no_progress)

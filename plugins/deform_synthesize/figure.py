@@ -15,7 +15,7 @@ from deformcli.errors import UsageError
 from deformcli.faces import EYES_TO_MOUTH
 from deformcli.images import to_unit
 
-from .makehuman import Mesh, read_binding, read_mesh, read_shape, read_texture
+from .makehuman import Mesh, base_mesh, irises, place, read_binding, read_mesh, read_shape, read_texture, skins
 from .people import Person
 
 # Vertices of the base mesh: image left, image right, as the figure faces the camera.
@@ -66,7 +66,7 @@ def macro_weights(person: Person) -> dict[str, float]:
 
 def shape_body(assets: Path, person: Person) -> np.ndarray:
     """Positions (V, 3) of all vertices of the base mesh."""
-    body = read_mesh(assets / "base.obj").positions.astype(np.float64)
+    body = base_mesh(assets).positions.astype(np.float64)
     for name, amount in (macro_weights(person) | person.shapes).items():
         shape = read_shape(assets / "targets" / f"{name}.target")
         body[shape.vertices] += amount * shape.moves
@@ -88,7 +88,8 @@ def build(assets: Path, person: Person) -> Figure:
     """The person's surface. Raises UsageError if a file is missing or damaged."""
     body = shape_body(assets, person)
     parts = [_Part(_bust(assets), body, _skin(assets, person), (0, 0), 0, False)]
-    worn = [("eyes/high-poly", _eye_texture(assets, person), (1024, 512), 1.0)]
+    eyes = place(assets, "eyes/high-poly/high-poly.obj", "eyes/high-poly.obj")
+    worn = [(eyes, _eye_texture(assets, person), (1024, 512), 1.0)]
     brow = tuple(0.6 * channel for channel in person.hair_colour)
     for kind, name, colour, corner, gloss in (
         ("eyelashes", person.lashes, (0.012, 0.01, 0.009), (1536, 0), 0.0),
@@ -96,11 +97,12 @@ def build(assets: Path, person: Person) -> Figure:
         ("hair", person.hair, person.hair_colour, (1024, 0), 2.0),
     ):
         if name:
-            worn.append((f"{kind}/{name}/{name}", _dyed(assets / kind / name, colour), corner, gloss))
+            folder = assets / kind / name
+            worn.append((folder / f"{name}.obj", _dyed(folder, colour), corner, gloss))
     for path, texture, corner, gloss in worn:
-        binding, mesh = read_binding(assets / f"{path}.mhclo"), read_mesh(assets / f"{path}.obj")
+        binding, mesh = read_binding(path.with_suffix(".mhclo")), read_mesh(path)
         if len(binding.vertices) != len(mesh.positions):
-            raise UsageError(f"{path}.mhclo: not made for {path}.obj", "fetch the assets again")
+            raise UsageError(f"{path.with_suffix('.mhclo')}: not made for {path.name}", "fetch the assets again")
         parts.append(_Part(mesh, binding.fit(body), texture, corner, gloss, gloss != 1.0))
     return _join(body, parts, person.collar)
 
@@ -108,7 +110,7 @@ def build(assets: Path, person: Person) -> Figure:
 @lru_cache(maxsize=4)
 def _bust(assets: Path) -> Mesh:
     """The visible body from the chest up, without arms."""
-    mesh = read_mesh(assets / "base.obj")
+    mesh = base_mesh(assets)
     corners = mesh.positions[mesh.triangles]
     shown = (mesh.groups == "body") & (corners[..., 1] > LOWEST).all(1) & (np.abs(corners[..., 0]) < WIDEST).all(1)
     return mesh._replace(triangles=mesh.triangles[shown], uv_triangles=mesh.uv_triangles[shown])
@@ -118,7 +120,7 @@ def _skin(assets: Path, person: Person) -> np.ndarray:
     """Skins mixed and tinted, RGBA 1024 x 1024."""
     mixed = np.zeros((1024, 1024, 3), np.float32)
     for name, share in person.skins.items():
-        picture = read_texture(assets / "skins" / name)[..., :3]
+        picture = read_texture(skins(assets) / name)[..., :3]
         mixed += share * cv2.resize(picture, (1024, 1024), interpolation=cv2.INTER_CUBIC)
     return _opaque(np.clip(mixed * person.tint, 0, 255).astype(np.uint8))
 
@@ -128,7 +130,7 @@ def _opaque(picture: np.ndarray) -> np.ndarray:
 
 
 def _eye_texture(assets: Path, person: Person) -> np.ndarray:
-    return cv2.resize(read_texture(assets / "eyes" / person.eyes), (256, 256), interpolation=cv2.INTER_AREA)
+    return cv2.resize(read_texture(irises(assets) / person.eyes), (256, 256), interpolation=cv2.INTER_AREA)
 
 
 def _dyed(folder: Path, colour: tuple[float, ...]) -> np.ndarray:
@@ -141,8 +143,10 @@ def _dyed(folder: Path, colour: tuple[float, ...]) -> np.ndarray:
 @lru_cache(maxsize=64)
 def _relief(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Light and dark of a texture of hair, around 1, as a factor of gamma-encoded colours; and its alpha."""
-    (path,) = folder.glob("*.png")
-    texture = cv2.resize(read_texture(path), (512, 512), interpolation=cv2.INTER_AREA)
+    pictures = sorted(folder.glob("*.png"), key=lambda path: ("diffuse" not in path.name, path.name))
+    if not pictures:
+        raise UsageError(f"{folder}: no .png there", "fetch the assets again")
+    texture = cv2.resize(read_texture(pictures[0]), (512, 512), interpolation=cv2.INTER_AREA)
     light = to_unit(texture[..., :3]) ** 2.2 @ np.array([0.3, 0.59, 0.11], np.float32)
     alpha = to_unit(texture[..., 3])
     mean = (light * alpha).sum() / max(float(alpha.sum()), 1e-6)

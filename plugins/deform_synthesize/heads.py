@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 
 from deformcli.data import Sample, read_picture
+from deformcli.errors import UsageError
 from deformcli.images import to_unit
 
 from .figure import build
@@ -44,7 +46,7 @@ def make_head(config: SetConfig, identity: str, assets: Path, photos: Sequence[P
 def random_background(rng: np.random.Generator, photos: Sequence[Path]) -> np.ndarray:
     """(PLATE, PLATE, 3) float32, 0 to 1: plain, graded or mottled, or a crop of a photo."""
     if photos and rng.random() < 0.5:
-        return _crop(read_picture(photos[int(rng.integers(len(photos)))])[..., :3], rng)
+        return _crop(_readable(photos, int(rng.integers(len(photos)))), rng)
     base = rng.uniform(0.05, 0.95) + rng.normal(0, 0.06, 3)
     other = base + rng.normal(0, 0.12) + rng.normal(0, 0.05, 3)
     kind = rng.choice(["plain", "graded", "mottled"])
@@ -57,6 +59,14 @@ def random_background(rng: np.random.Generator, photos: Sequence[Path]) -> np.nd
         mix = rng.random((side, side))
     mix = cv2.resize(mix, (PLATE, PLATE), interpolation=cv2.INTER_CUBIC)[..., None]
     return np.clip(base + (other - base) * mix, 0, 1).astype(np.float32)
+
+
+def _readable(photos: Sequence[Path], first: int) -> np.ndarray:
+    """A photo, or the next one that can be read. Raises UsageError if none can."""
+    for path in (*photos[first:], *photos[:first]):
+        with suppress(UsageError):
+            return read_picture(path)[..., :3]
+    raise UsageError("none of the pictures of --backgrounds can be read", "name a folder of photos")
 
 
 def _crop(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:

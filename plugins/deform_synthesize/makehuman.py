@@ -1,5 +1,7 @@
 """MakeHuman's files: meshes (.obj), shapes (.target) and what is tied to the body (.mhclo). All of it text, CC0.
 
+They lie as in MakeHuman's `data`, or flatter: `base.obj`, the skins, the irises and the eyes' mesh one level up.
+
 Coordinates are MakeHuman's: x to the figure's left, y up, z to the front, one unit is 0.1 m.
 """
 
@@ -47,6 +49,26 @@ class Binding(NamedTuple):
         """Positions (N, 3) on a body (V, 3)."""
         size = [abs(body[a, axis] - body[b, axis]) / distance for axis, (a, b, distance) in enumerate(self.scales)]
         return (body[self.vertices] * self.weights[..., None]).sum(1) + self.offsets * size
+
+
+def place(assets: Path, *names: str) -> Path:
+    """The first of some places below the assets that is there; else the first, for a message to name."""
+    return next((assets / name for name in names if (assets / name).exists()), assets / names[0])
+
+
+def base_mesh(assets: Path) -> Mesh:
+    """The body. Raises UsageError naming the file."""
+    return read_mesh(place(assets, "3dobjs/base.obj", "base.obj"))
+
+
+def skins(assets: Path) -> Path:
+    """The folder of the skins' pictures."""
+    return place(assets, "skins/textures", "skins")
+
+
+def irises(assets: Path) -> Path:
+    """The folder of the eyes' pictures."""
+    return place(assets, "eyes/materials", "eyes")
 
 
 def _read(path: Path, parse: Callable[[list[str]], T]) -> T:

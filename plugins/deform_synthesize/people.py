@@ -12,6 +12,8 @@ import numpy as np
 
 from deformcli.errors import UsageError
 
+from .makehuman import irises, skins
+
 HAIRCUTS: Mapping[str, tuple[float, float]] = {  # how often women and men have it; the others' fringes hide the face
     "afro01": (0.5, 0.5), "long01": (3, 0.1), "ponytail01": (2.5, 0.1), "short01": (0.3, 1.5),
     "short02": (0.5, 2.5), "short03": (2, 0.2), "short04": (0.2, 2.5), "": (0.1, 1.6),
@@ -122,7 +124,8 @@ def _opposites(targets: Path) -> list[tuple[str, str]]:
 def _random_skins(assets: Path, age: float, male: float, african: float, rng: np.random.Generator) -> dict[str, float]:
     """Shares of up to four skins, as the file names AGE_TONE_SEX say they suit."""
     sex = "_male" if male > 0.5 else "_female"
-    files = sorted(path.name for path in (assets / "skins").glob("*.jpg") if sex in path.name)
+    folder = skins(assets)
+    files = sorted(path.name for path in folder.glob("*") if path.suffix in (".jpg", ".png") and sex in path.name)
     groups = ("young", 25.0), ("middleage", 48.0), ("old", 70.0)
     ages = {name: max(0.0, 1 - abs(np.clip(age, 25, 70) - years) / 23) for name, years in groups}
     dark = float(np.clip(african * 1.3 - 0.15 + rng.normal(0, 0.06), 0, 1))
@@ -132,7 +135,7 @@ def _random_skins(assets: Path, age: float, male: float, african: float, rng: np
         if suitable and fits * amount > 0.03:
             shares[str(rng.choice(suitable))] = fits * amount
     if not shares:
-        raise UsageError(f"{assets / 'skins'}: no skin AGE_TONE{sex}*.jpg", "name MakeHuman's assets with --assets")
+        raise UsageError(f"{folder}: no skin AGE_TONE{sex}*.png or .jpg", "name MakeHuman's assets with --assets")
     total = sum(shares.values())
     return {name: float(share / total) for name, share in shares.items()}
 
@@ -145,11 +148,12 @@ def _random_tint(ancestry: Mapping[str, float], rng: np.random.Generator) -> tup
 
 
 def _random_eyes(assets: Path, caucasian: float, rng: np.random.Generator) -> str:
-    files = sorted(path.name for path in (assets / "eyes").glob("*_eye.png"))
+    folder = irises(assets)
+    files = sorted(path.name for path in folder.glob("*_eye.png"))
     light = [name for name in files if "brown" not in name]
     brown = [name for name in files if "brown" in name]
     if not files:
-        raise UsageError(f"{assets / 'eyes'}: no *_eye.png", "name the folder of MakeHuman's assets with --assets")
+        raise UsageError(f"{folder}: no *_eye.png", "name the folder of MakeHuman's assets with --assets")
     return str(rng.choice(light if light and rng.random() < 0.6 * caucasian else brown or files))
 
 

@@ -6,15 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deformcli.data import Sample, make_pair, read_head
+from deformcli.errors import UsageError
 from deformcli.images import to_uint8
 
-from .produce import SetConfig
+from .produce import SetConfig, Unreadable
 
 
 def make_photo(config: SetConfig, identity: str, photos: Mapping[str, tuple[Path, bytes]]) -> list[Sample]:
-    """A photo's samples. Raises UsageError if it cannot be read."""
+    """A photo's samples. Raises Unreadable if it cannot be read."""
     rng = config.random(identity)
-    head = read_head(*photos[identity])
+    try:
+        head = read_head(*photos[identity])
+    except UsageError as error:
+        raise Unreadable(error.cause, error.remedy) from error
     samples = []
     for yaw, pitch, roll in config.draw_angles(rng):
         pair = make_pair(head, yaw, pitch, roll, config.size, rng)

@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import typer
 
 from deformcli.data import Sample, person_file, write_index, write_person
-from deformcli.errors import DeformError, UsageError
-from deformcli.runtime import bar, log, write_atomic
+from deformcli.errors import DeformError, PartialError, UsageError
+from deformcli.runtime import bar, log, write_atomic, writing
 
 MULTIPIE = tuple(range(-90, 91, 15))
 
@@ -23,6 +24,7 @@ class SetConfig:
     """What every person's entry of a set has in common."""
 
     out: Path
+    kind: str  # "heads" or "photos"
     views: int
     yaw: float  # largest turn, degrees
     angles: str  # "continuous" or "multipie"
@@ -44,6 +46,10 @@ class SetConfig:
         return [(float(yaw), float(rng.normal(0, 6)), float(rng.normal(0, 3))) for yaw in yaws]
 
 
+class Unreadable(UsageError):
+    """A person's own picture cannot be read; the others are made nevertheless."""
+
+
 Make = Callable[[SetConfig, str], list[Sample]]
 """Makes a person's samples; a function at the top of a module, so that it passes to other processes."""
 
@@ -53,16 +59,29 @@ def produce(config: SetConfig, people: Sequence[str], make: Make, workers: int, 
 
     Raises:
         UsageError: the folder holds a set made otherwise, or a size that does not fit.
+        PartialError: some people's pictures cannot be read; the others are there.
+        Unreadable: none can.
+        DeformError: the folder cannot be written to.
     """
     _check(config)
     missing = [identity for identity in people if not person_file(config.out, identity).exists()]
-    try:
-        with bar(len(people), len(people) - len(missing), wanted=progress, what="people") as advance:
-            for _ in _work(config, missing, make, workers):
-                advance()
-    finally:
-        count = write_index(config.out)
-    log.info("%s people, %s pairs in %s", len(people), count, config.out)
+    unreadable: list[Unreadable] = []
+    with writing(config.out, "free some space, or name another folder with --out, and run it again"):
+        try:
+            with bar(len(people), len(people) - len(missing), wanted=progress, what="people") as advance:
+                for failed in _work(config, missing, make, workers):
+                    unreadable += [failed] if failed else []
+                    advance()
+        finally:
+            count = write_index(config.out)
+    made = len(people) - len(unreadable)
+    log.info("%s people, %s pairs in %s", made, count, config.out)
+    for error in unreadable:
+        typer.echo(f"  {error.cause}", err=True)
+    if unreadable and not made:
+        raise unreadable[0]
+    if unreadable:
+        raise PartialError(f"{len(unreadable)} of {len(people)} photos cannot be read", "repair or remove them")
 
 
 def _check(config: SetConfig) -> None:
@@ -70,14 +89,15 @@ def _check(config: SetConfig) -> None:
         raise UsageError(f"--size {config.size}: not a multiple of 4", f"use {4 * round(config.size / 4)}")
     file, wanted = config.out / "set.json", {k: v for k, v in asdict(config).items() if k != "out"}
     try:
-        if file.exists() and json.loads(file.read_text("utf-8")) != wanted:
+        stored = json.loads(file.read_text("utf-8")) if file.exists() else {}
+        if wanted | stored != wanted:
             raise UsageError(f"{config.out} holds a set made with other options", "name another folder with --out")
         write_atomic(file, json.dumps(wanted).encode())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise DeformError(f"{file} cannot be read or written: {error}", "name another folder with --out") from error
 
 
-def _work(config: SetConfig, people: Sequence[str], make: Make, workers: int) -> Iterator[None]:
+def _work(config: SetConfig, people: Sequence[str], make: Make, workers: int) -> Iterator[Unreadable | None]:
     if workers == 1 or len(people) < 2:
         _one_thread()
         for identity in people:
@@ -92,8 +112,13 @@ def _work(config: SetConfig, people: Sequence[str], make: Make, workers: int) ->
             pool.shutdown(cancel_futures=True)
 
 
-def _make_one(config: SetConfig, identity: str, make: Make) -> None:
-    write_person(config.out, identity, make(config, identity))
+def _make_one(config: SetConfig, identity: str, make: Make) -> Unreadable | None:
+    try:
+        samples = make(config, identity)
+    except Unreadable as error:
+        return error
+    write_person(config.out, identity, samples)
+    return None
 
 
 def _one_thread() -> None:

@@ -148,11 +148,16 @@ def test_test_split_turns_every_photo_of_held_out_people(make_data):
     assert not set(make_data("train").pairs.parts[0].pictures.identities) & set(held_out.identities)
 
 
+def points(count: int, number: int = 468) -> np.ndarray:
+    """Meshes of a made-up face, in pixels."""
+    return np.random.default_rng(0).uniform(40, 90, (count, number, 3)).astype(np.float32)
+
+
 def write_meshes(root, names, **changed) -> None:
     count = len(names)
     values = {
         "name": np.array(names),
-        "points": np.zeros((count, 468, 3), np.float32),
+        "points": points(count),
         "yaw_pitch_roll_2d": np.zeros((count, 3)),
         "spread": np.zeros(count),
     }
@@ -168,6 +173,30 @@ def test_photos_that_are_not_frontal_or_not_sure_are_left_out(tmp_path, names):
         spread=np.array([0, 0, 0, 0.2]),
     )
     assert [path.name for path in RotatedPhotos(str(tmp_path), "train").pictures.paths] == [few[0]]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"points": points(4, 478)}, r"points has the shape \(4, 478, 3\) instead of \(4, 468, 3\)"),
+        ({"points": points(4)[..., :2]}, r"points has the shape \(4, 468, 2\)"),
+        ({"points": points(4) / 130}, "the points of .* are not in pixels"),
+        ({"points": points(4) * np.nan}, "the points of .* are not in pixels"),
+        ({"spread": np.zeros(3)}, r"spread has the shape \(3,\)"),
+        ({"yaw_pitch_roll_2d": np.zeros((4, 2))}, "yaw_pitch_roll_2d has the shape"),
+        ({"spread": None}, "no file of meshes"),
+    ],
+)
+def test_meshes_that_are_none_of_deforms_are_refused(tmp_path, names, changed, message):
+    write_meshes(tmp_path, names["train"], **changed)
+    with pytest.raises(UsageError, match=rf"facemesh\.npz.*{message}"):
+        RotatedPhotos(str(tmp_path), "train")
+
+
+def test_a_missing_array_is_named(tmp_path):
+    np.savez(tmp_path / "facemesh.npz", name=np.array(["a.png"]), points=points(1))
+    with pytest.raises(UsageError, match="yaw_pitch_roll_2d is not a file"):
+        RotatedPhotos(str(tmp_path), "train")
 
 
 def test_no_data(tmp_path, names):

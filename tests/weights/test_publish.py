@@ -13,7 +13,7 @@ import torch
 
 from deformcli import registry
 from deformcli.cli import main
-from deformcli.errors import UsageError, WeightsError
+from deformcli.errors import DeformError, UsageError, WeightsError
 from deformcli.weights import archive, own
 from deformcli.weights.manifest import find_entry, own_manifest, read_manifest
 from deformcli.weights.networks import export_generator
@@ -124,6 +124,15 @@ def test_a_run_becomes_weights(run):
     assert find_entry("other.2").trained_on == "é\n'x'"
     own.forget(["my-run"])
     assert set(read_manifest(own_manifest())) == {"other.2"}
+
+
+def test_a_full_disk_is_said(run, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(own, "write_atomic", full)
+    with pytest.raises(DeformError, match="safetensors cannot be written: No space left on device"):
+        own.add_run(run, "", "", "")
 
 
 @pytest.fixture

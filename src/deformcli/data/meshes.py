@@ -32,6 +32,7 @@ COLUMNS = {
     "fit_error": (),  # of the canonical face, in distances of the outer eye corners
     "spread": (),  # of the views that were averaged, likewise
 }
+LEAST_REACH = 2.0  # pixels; a face in the picture's own units, 0 to 1, is smaller
 Row = Mapping[str, np.ndarray | float]
 Columns = Mapping[str, np.ndarray]
 
@@ -45,12 +46,24 @@ def read_meshes(path: Path) -> dict[str, Row]:
 
 
 def read_columns(path: Path, needed: Iterable[str], remedy: str = "make it anew: deform data mesh") -> Columns:
-    """All columns of a file. Raises UsageError if it is none, or one that is needed is not there."""
+    """All columns of a file, `name` and `points` among those `needed`.
+
+    Raises:
+        UsageError: it is none, a needed column is missing, one has another shape, or the points are no pixels.
+    """
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
-            return {key: stored[key] for key in {*needed, *stored.files}}
+            columns = {key: stored[key] for key in {*needed, *stored.files}}
     except (OSError, TypeError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise UsageError(f"{path} is no file of meshes with all their columns: {one_line(error)}", remedy) from error
+    for key, shape in ((key, shape) for key, shape in COLUMNS.items() if key in columns):
+        expected = (len(columns["name"]), *shape)
+        if columns[key].shape != expected:
+            raise UsageError(f"{path}: {key} has the shape {columns[key].shape} instead of {expected}", remedy)
+    reach = np.ptp(columns["points"][..., :2], axis=1).max(1)
+    for name in columns["name"][~(reach > LEAST_REACH)]:  # NaN too
+        raise UsageError(f"{path}: the points of {name} are not in pixels", remedy)
+    return columns
 
 
 def write_meshes(path: Path, rows: Mapping[str, Row]) -> None:

@@ -17,6 +17,7 @@ from .splits import person, split_of
 from .turning import Head, lay_out, make_pair
 
 USABLE = 0.1  # spread up to which a mesh is used
+MOST_YAW, MOST_PITCH = 12, 22  # degrees either way of a face that counts as frontal
 
 
 class RotatedPhotos(Pairs):
@@ -63,20 +64,21 @@ def near_frontal(root: Path, meshes: Path, split: str = "") -> list[tuple[Path, 
     """Usable photos of a split ("" for all) with their points: near-frontal, with a mesh to trust.
 
     Raises:
-        UsageError: there is none, or no meshes.
+        UsageError: there is none, or no meshes, or they are not what `deform data mesh` writes.
     """
     if not meshes.is_file():
         raise UsageError(f"{root}: no {meshes.name} there", f"make it with deform data mesh {root}")
     data = read_columns(meshes, ("name", "points", "spread", "yaw_pitch_roll_2d"))
     yaw, pitch, _ = np.abs(data["yaw_pitch_roll_2d"]).T
-    usable = (yaw <= 12) & (pitch < 22) & (data["spread"] < USABLE)
+    usable = (yaw <= MOST_YAW) & (pitch < MOST_PITCH) & (data["spread"] < USABLE)
     kept = [
         (root / str(name), points.astype(np.float32).tobytes())
         for name, points, good in zip(data["name"], data["points"], usable, strict=True)
         if good and (not split or split_of(str(name)) == split)
     ]
     if not kept:
-        raise UsageError(f"{root}: no near-frontal photo for the {split} split", "add photos and their meshes")
+        where = f" for the {split} split" if split else ""
+        raise UsageError(f"{root}: no near-frontal photo{where}", "add photos and their meshes")
     return kept
 
 

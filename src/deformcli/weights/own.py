@@ -13,7 +13,7 @@ import tomli_w
 
 from deformcli.errors import UsageError, WeightsError
 from deformcli.runs import Run
-from deformcli.runtime.storage import write_atomic
+from deformcli.runtime.storage import write_atomic, writing
 
 from .checksum import file_sha256
 from .manifest import ID, WeightsEntry, all_weights, own_manifest, read_manifest, weights_dir
@@ -50,7 +50,8 @@ def add_run(run: Path, name: str, licence: str, trained_on: str, replace: bool =
     if not {"task", "config", "steps"} <= about.keys():
         raise WeightsError(f"{source} holds no network of deform", "name a folder that `deform train` wrote")
     target = weights_dir() / f"{name}.safetensors"
-    write_atomic(target, source.read_bytes())
+    with writing(target, "free some space, or set DEFORM_WEIGHTS_DIR"):
+        write_atomic(target, source.read_bytes())
     entry = WeightsEntry(
         id=name,
         manifest=own_manifest(),
@@ -108,7 +109,8 @@ def _own_entries() -> dict[str, WeightsEntry]:
 
 
 def _write(entries: Mapping[str, WeightsEntry]) -> None:
-    write_atomic(own_manifest(), as_manifest(entries.values()).encode())
+    with writing(own_manifest(), "free some space, or set DEFORM_WEIGHTS_DIR"):
+        write_atomic(own_manifest(), as_manifest(entries.values()).encode())
 
 
 def _metrics(best: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from deform_synthesize import produce
 from deform_synthesize.figure import build, macro_weights
 from deform_synthesize.heads import make_head, random_background
 from deform_synthesize.people import random_person
 from deform_synthesize.produce import MULTIPIE, SetConfig
 from deformcli.data.rendered import RenderedPairs, read_pair
 from deformcli.data.sources import Pair
+from deformcli.errors import DeformError, UsageError
 from deformcli.warp import forward_warp
 
 
@@ -31,7 +34,9 @@ def warp_error(pair: Pair) -> tuple[float, float]:
 def make_pairs(assets: Path, tmp_path: Path, identity: str, **changes: object) -> list[Pair]:
     from deformcli.data.rendered import write_person
 
-    config = SetConfig(tmp_path, **{"views": 3, "yaw": 50.0, "angles": "continuous", "size": 64, "seed": 3, **changes})
+    config = SetConfig(
+        tmp_path, "heads", **{"views": 3, "yaw": 50.0, "angles": "continuous", "size": 64, "seed": 3, **changes}
+    )
     samples = make_head(config, identity, assets, ())
     write_person(tmp_path, identity, samples)
     path = tmp_path / "people" / f"{identity}.tar"
@@ -79,12 +84,12 @@ def test_shares_of_the_macro_shapes_add_up(assets):
 
 
 def test_multipie_angles(tmp_path):
-    config = SetConfig(tmp_path, 13, 90.0, "multipie", 64, 0)
+    config = SetConfig(tmp_path, "heads", 13, 90.0, "multipie", 64, 0)
     assert sorted(yaw for yaw, *_ in config.draw_angles(np.random.default_rng(0))) == list(MULTIPIE)
 
 
 def test_yaws_spread_over_the_whole_range(tmp_path):
-    config = SetConfig(tmp_path, 6, 90.0, "continuous", 64, 0)
+    config = SetConfig(tmp_path, "heads", 6, 90.0, "continuous", 64, 0)
     yaws = sorted(yaw for yaw, *_ in config.draw_angles(np.random.default_rng(0)))
     assert all(-90 + 30 * part <= yaw <= -60 + 30 * part for part, yaw in enumerate(yaws))
 
@@ -97,6 +102,38 @@ def test_backgrounds_may_be_photos(tmp_path):
     green = [np.allclose(plate, np.array([30, 200, 10]) / 255, atol=0.01) for plate in plates]
     assert any(green) and not all(green)
     assert all(plate.dtype == np.float32 and 0 <= plate.min() <= plate.max() <= 1 for plate in plates)
+
+
+def test_an_unreadable_background_is_passed_over(tmp_path):
+    from .conftest import write_picture
+
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    write_picture(tmp_path / "b.png", np.full((50, 70, 3), (10, 200, 30), np.uint8))
+    both = (tmp_path / "a.png", tmp_path / "b.png")
+    plates = [random_background(np.random.default_rng(seed), both) for seed in range(20)]
+    assert sum(np.allclose(plate, np.array([30, 200, 10]) / 255, atol=0.01) for plate in plates) > 5
+    with pytest.raises(UsageError, match="none of the pictures of --backgrounds can be read"):
+        for seed in range(20):
+            random_background(np.random.default_rng(seed), both[:1])
+
+
+def test_makehumans_own_layout(assets, tmp_path):
+    """It gives the same person as the flat one, and a normal map beside the hair is no texture."""
+    own = tmp_path / "data"
+    shutil.copytree(assets, own)
+    for flat, nested in [
+        ("base.obj", "3dobjs"),
+        *((f"eyes/high-poly.{kind}", "eyes/high-poly") for kind in ("obj", "mhclo")),
+        *((path.relative_to(assets), "eyes/materials") for path in assets.glob("eyes/*.png")),
+        *((path.relative_to(assets), "skins/textures") for path in assets.glob("skins/*")),
+    ]:
+        (own / nested).mkdir(parents=True, exist_ok=True)
+        shutil.move(own / flat, own / nested)
+    for folder in own.glob("hair/*"):
+        shutil.copy(next(folder.glob("*.png")), folder / "a_normal.png")
+    config = SetConfig(tmp_path, "heads", 1, 30.0, "continuous", 32, 0)
+    (ours,), (theirs,) = (make_head(config, "someone", root, ()) for root in (assets, own))
+    assert np.array_equal(ours.image, theirs.image) and np.array_equal(ours.flow, theirs.flow)
 
 
 @pytest.fixture
@@ -138,6 +175,68 @@ def test_command(heads, tmp_path):
         assert (ended.returncode, after) == (2, more)
         assert "made with other options" in ended.stderr
     assert len(RenderedPairs(str(tmp_path / "a"), "train")) > 0
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_backgrounds_that_are_not_there_are_refused(heads, tmp_path, there):
+    if there:
+        (tmp_path / "phtos").mkdir()
+    ended, files = heads("a", "--backgrounds", tmp_path / "phtos")
+    assert (ended.returncode, files) == (2, {})
+    assert ended.stderr.splitlines()[0].endswith(f"--backgrounds {tmp_path / 'phtos'}: no picture there")
+
+
+@pytest.fixture
+def photos(deform, tmp_path):
+    """`photos("out")` runs the command on three photos, of which `b.png` is none; returns its result."""
+    from .conftest import write_picture
+
+    names = ["a.png", "b.png", "c.png"]
+    for name in (names[0], names[2]):
+        write_picture(tmp_path / "data" / name, np.random.default_rng(0).integers(0, 256, (130, 130, 3), np.uint8))
+    (tmp_path / "data/b.png").write_bytes(b"no picture")
+    points = np.random.default_rng(0).uniform((40, 40, -10), (90, 110, 10), (3, 468, 3))
+    for corners, x, y in (((33, 133), 50, 60), ((362, 263), 80, 60), ((61, 291), 65, 92)):
+        points[:, corners, :2] = np.array([[x - 5, y], [x + 5, y]])
+    about = {"yaw_pitch_roll_2d": np.zeros((3, 3)), "spread": np.zeros(3)}
+    np.savez(tmp_path / "data/facemesh.npz", name=names, points=points, **about)
+
+    def run(out: object, *args: object):
+        options = ["--data", tmp_path / "data", "--out", out, "--views", 1, "--size", 32]
+        return deform("synthesize", "photos", *options, *args, DEFORM_LOAD_PLUGINS="synthesize")
+
+    return run
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_unreadable_photo_leaves_the_others(photos, tmp_path, workers):
+    for _ in range(2):  # a rerun, too
+        ended = photos(tmp_path / "a", "--workers", workers)
+        assert ended.returncode == 3, ended.stderr
+        lines = ended.stderr.splitlines()
+        assert lines[0] == f"2 people, 2 pairs in {tmp_path / 'a'}"
+        assert "b.png" in lines[1] and "1 of 3 photos cannot be read" in lines[2]
+    assert sorted(path.name for path in (tmp_path / "a/people").iterdir()) == ["a.png.tar", "c.png.tar"]
+    for name in ("a.png", "c.png"):
+        (tmp_path / "data" / name).write_bytes(b"no picture")
+    ended = photos(tmp_path / "b", "--workers", workers)
+    assert ended.returncode == 2 and not (tmp_path / "b/index.jsonl").exists()
+
+
+def test_a_set_is_of_heads_or_of_photos(heads, photos, tmp_path):
+    assert photos(tmp_path / "a").returncode == 3
+    ended, _ = heads("a", "--views", 1, "--yaw", 75)
+    assert ended.returncode == 2 and "made with other options" in ended.stderr
+
+
+def test_a_full_disk_is_said(tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    config = SetConfig(tmp_path / "a", "photos", 1, 30.0, "continuous", 32, 0)
+    monkeypatch.setattr(produce, "write_person", full)
+    with pytest.raises(DeformError, match="a cannot be written: No space left on device"):
+        produce.produce(config, ["someone"], lambda *_: [], 1, False)
 
 
 def test_without_assets_nothing_is_written(deform, tmp_path):
