@@ -69,7 +69,7 @@ def test_the_readmes_first_commands(tmp_path):
     script = re.search(r"^( {4}.*\n)+", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)[0]
     environment, folder, examples = _at_work(tmp_path), tmp_path / "work", ROOT / "examples"
     folder.mkdir()
-    shutil.copy(examples / "turned-30.jpg", folder / "photo.jpg")
+    shutil.copy(examples / "three-quarter.jpg", folder / "photo.jpg")
     picture, mask = read_image(examples / "astronaut.jpg").rgb[:96, :96], np.zeros((96, 96, 3), np.uint8)
     mask[40:44] = 255
     write_image(picture, folder / "img.png")
