@@ -13,7 +13,7 @@ from deformcli.images import Picture
 from deformcli.options import NetworkOptions
 from deformcli.weights import named_files
 
-from .masks import fill_weights, mask_file
+from .masks import fill_weights, mask_files
 from .options import MaskOptions
 
 
@@ -35,8 +35,7 @@ class Inpaint(Job):
 
     def reads(self, source: Path) -> list[Path]:
         """The picture's mask, and the weights."""
-        mask = mask_file(source, self.masks)
-        return [*([mask] if mask else []), *named_files(self.network.weights)]
+        return [*mask_files(source, self.masks), *named_files(self.network.weights)]
 
     def preview(self, work: Work) -> list[str]:
         """How much is to be filled."""

@@ -109,13 +109,13 @@ def _given(picture: Picture, source: Path, options: MaskOptions, max_pixels: int
     return Mask.painted(weights, name, notes)
 
 
-def mask_file(source: Path, options: MaskOptions) -> Path | None:
-    """The file that is the mask of a picture; None where there is none, or no single one."""
+def mask_files(source: Path, options: MaskOptions) -> list[Path]:
+    """The file that is the mask of a picture; in a folder also the name by which an output would pass for it."""
     try:
         path = mask_of(source, Path(options.mask), options.mask_suffix)
     except UsageError:
-        return None
-    return path if path.is_file() else None
+        return []
+    return [path, path.with_suffix(source.suffix)] if Path(options.mask).is_dir() else [path] * path.is_file()
 
 
 def mask_of(source: Path, masks: Path, suffix: str = "") -> Path:

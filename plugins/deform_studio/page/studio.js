@@ -113,7 +113,7 @@ async function open(query, body, words) {
     const longer = Math.max(photo.width, photo.height);
     state.listed = query.number ?? "";
     $("compare").value = 0;
-    Object.assign(state, { photo, timeline: [{ result: { number: 0 }, strokes: [] }], now: 0, unsaved: false, brush: null });
+    Object.assign(state, { photo, timeline: [{ result: { number: 0 }, strokes: [] }], now: 0, unsaved: false, brush: null, stroke: null, keysPaint: false });
     [state.pictures, state.details, state.faces].forEach((map) => map.clear());
     $("size").max = Math.max(100, Math.round(longer / 3));
     $("size").value = Math.max(4, Math.round(longer / 16));
@@ -281,7 +281,7 @@ function drawMask(ratio, width, height) {
 }
 
 function drawBrush() {
-  if (!state.brush || state.tool === "move" || state.space || state.busy) return;
+  if (!state.brush || state.tool === "move" || state.space) return;
   const { scale, x, y } = state.view, [left, top] = state.brush;
   for (const [width, colour] of [[3, "#0008"], [1.5, "#fff"]]) {
     pen.lineWidth = width;
@@ -382,7 +382,7 @@ canvas.addEventListener("pointerdown", (event) => {
   } else if (state.tab === "faces" || state.tool === "move" || state.space || event.button === 1) {
     gesture = "pan";
     $("view").classList.add("dragging");
-  } else if (event.button === 0 && !state.busy) {
+  } else if (event.button === 0) {
     gesture = "paint";
     state.brush = toPhoto(x, y);
     state.stroke = { radius: size() / 2, erase: state.tool === "erase", points: [state.brush] };
@@ -449,7 +449,7 @@ function moveBrush(dx, dy) {
 
 function pressBrush() {
   if (state.keysPaint) endStroke();
-  else if (state.tool !== "move" && !state.busy) {
+  else if (state.tool !== "move") {
     state.brush ??= [state.photo.width / 2, state.photo.height / 2];
     state.stroke = { radius: size() / 2, erase: state.tool === "erase", points: [state.brush] };
     state.keysPaint = true;
@@ -463,12 +463,13 @@ async function fill() {
   if ($("fill").disabled) return;
   const { result, strokes } = present();
   const made = await work(at(result.number, "inpaint"), { strokes, grow: Number($("grow").value) || 0 });
-  if (made) await goOn({ ...made, masked: true });
+  if (made) await goOn({ ...made, masked: true }, strokes);
 }
 
-async function goOn(made) {
+// Strokes that were painted in the meantime are for the next time.
+async function goOn(made, used) {
   await load(made.number);
-  change({ result: made, strokes: [] });
+  change({ result: made, strokes: present().strokes.filter((stroke) => !used.includes(stroke)) });
   state.unsaved = true;
   show(made);
 }
@@ -526,7 +527,7 @@ async function turn(face) {
   const made = await work(at(number, "turn"), { face, ...chosen });
   if (!made) return;
   if (chosen.paste) {
-    await goOn(made);
+    await goOn(made, []);
     await findFaces();
   } else {
     state.unsaved = true;

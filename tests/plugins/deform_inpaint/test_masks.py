@@ -227,7 +227,7 @@ def inputs(save, smooth_picture, tmp_path) -> dict[str, bytes]:
     """Two pictures, masks for them in a folder and of other kinds, a list, weights; all that is there, by name."""
     for name in ("a", "b"):
         save(f"in/{name}.png", smooth_picture(40, 60)), save(f"masks/{name}.png", square())
-    save("m.png", square())
+    save("m.png", square()), save("in/c.jpg", smooth_picture(40, 60)), save("masks/c.png", square())
     (tmp_path / "list").write_text("in/a.png\nin/b.png\n")
     (tmp_path / "own.safetensors").write_bytes(b"weights")
     return {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
@@ -238,6 +238,7 @@ def inputs(save, smooth_picture, tmp_path) -> dict[str, bytes]:
     [
         "in -o masks/ --mask masks --exists overwrite",
         "in -o masks/ --mask masks",
+        "in/c.jpg -o masks/ --mask masks",
         "in/a.png -o m.png --mask m.png --exists overwrite",
         "in/a.png -o out.png --mask m.png --report m.png",
         "in/a.png -o out.png --mask masks --report masks/a.png",
@@ -258,6 +259,7 @@ def test_a_dry_run_looks_at_the_masks(command, inputs, save, tmp_path, tiny_weig
         return ended.code, ended.err
 
     share = "  8.3% of the pixels are to be filled\n"
+    (tmp_path / "in/c.jpg").unlink()
     assert tried("in", "--mask", "masks") == (
         0,
         f"planned: in/a.png -> out/a.png\n{share}planned: in/b.png -> out/b.png\n{share}",

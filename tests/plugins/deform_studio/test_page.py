@@ -222,6 +222,8 @@ def test_work_is_cancelled(studio, visit, astronaut, monkeypatch):
     paint(page, (0.5, 0.5), (0.6, 0.6))
     page.get_by_role("button", name="Remove", exact=True).click()
     page.get_by_role("status").get_by_text("Filling").wait_for()
+    paint(page, (0.3, 0.3), (0.3, 0.4))  # goes on meanwhile
+    page.get_by_role("application", name="2 strokes painted").wait_for()
     assert page.locator("#share").get_attribute("value") is not None
     page.get_by_role("button", name="Cancel").click()
     page.locator("#busy").wait_for(state="hidden")
