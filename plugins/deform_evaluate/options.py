@@ -22,7 +22,8 @@ class MetricOptions:
         _metrics(
             metavar="NAME,...",
             help="mse, psnr, ssim, hole-mse, hole-psnr, hole-sharpness, gap-auc, gap-auc-true, identity, rank1, "
-            "perceptual, style, aligned-mse, landmarks, residual-yaw, fid, kid, is. Default: those without a network.",
+            "perceptual, style, lpips, aligned-mse, landmarks, residual-yaw, fid, kid, is. "
+            "Default: those without a network.",
         ),
     ] = ""
     identity: Annotated[
@@ -33,6 +34,9 @@ class MetricOptions:
     ] = None
     perceptual: Annotated[
         str | None, _metrics(metavar="ID[=FILE]", help="Distance in the features of vgg-16 or vgg-19-compact.")
+    ] = None
+    lpips: Annotated[
+        str | None, _metrics(metavar="ID[=FILE]", help="LPIPS by lpips-vgg; its vgg-16 as --perceptual names it.")
     ] = None
     features: Annotated[
         list[str] | None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from deformcli import metrics, registry
+from deformcli.data.loading import Batch
 from deformcli.errors import DeformError, UsageError, WeightsError
 from deformcli.faces import NETWORKS
 from deformcli.metrics import (
@@ -23,6 +24,7 @@ from deformcli.metrics import (
     rank1,
     style_distance,
 )
+from deformcli.models.embedders import LpipsWeights, VGG16LpipsFeatures
 from deformcli.recipes import Predictor
 from deformcli.weights.networks import load_frozen
 from deformcli.weights.store import file_sha256, resolve_weights
@@ -46,6 +48,7 @@ from .metrics import (
 
 INCEPTION = "inception-v3-fid"
 OF_NETWORKS = {"identity": "mobilefacenet", "rank1": "mobilefacenet", "perceptual": "vgg-16", "style": "vgg-16"}
+OF_NETWORKS["lpips"] = "lpips-vgg"
 OF_NETWORKS |= dict.fromkeys(landmarks.METRICS, landmarks.NETWORK)
 OF_NETWORKS |= dict.fromkeys(("fid", "kid", "is"), INCEPTION)
 """Metrics that a network computes, and the network unless another is chosen."""
@@ -79,6 +82,7 @@ def select_metrics(
     *,
     identity: str | None = None,
     perceptual: str | None = None,
+    lpips: str | None = None,
     features: Sequence[str] = (),
     holes: bool = False,
     predictors: Mapping[str, Predictor] | None = None,
@@ -107,6 +111,7 @@ def select_metrics(
     for of_one, spec, add in (
         (("identity", "rank1"), identity, _identity),
         (("perceptual", "style"), perceptual, _perceptual),
+        (("lpips",), lpips, partial(_lpips, backbone=perceptual)),
         (landmarks.METRICS, None, _landmarks),
         (("fid", "kid", "is"), inception[0] if inception else None, _inception),
     ):
@@ -170,6 +175,19 @@ def _perceptual(selection: Selection, names: Sequence[str], spec: str) -> None:
 
     both = {"perceptual": perceptual_distance, "style": style_distance}
     selection.metrics += [ItemMetric(Column(one, True, name), metric(both[one])) for one in names]
+
+
+def _lpips(selection: Selection, names: Sequence[str], spec: str, backbone: str | None) -> None:
+    name = _known(spec, ("lpips-vgg",), "--lpips")
+    vgg = backbone if backbone and _id(backbone) == "vgg-16" else "vgg-16"
+    weights = load_frozen(LpipsWeights(), selection.file(spec)).to(selection.device)()
+    network = load_frozen(VGG16LpipsFeatures(), selection.file(vgg)).to(selection.device)
+    true_features = lru_cache(1)(network)
+
+    def distance(image: Tensor, target: Tensor, batch: Batch) -> Tensor:
+        return metrics.lpips(network(image), true_features(target), weights)
+
+    selection.metrics += [ItemMetric(Column("lpips", True, name), distance)]
 
 
 def _landmarks(selection: Selection, names: Sequence[str], spec: str) -> None:

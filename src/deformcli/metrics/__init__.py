@@ -2,7 +2,7 @@
 
 from .aligned import aligned_mse, landmark_error
 from .fidelity import SMALL_SET, frechet_distance, inception_score, kernel_distance
-from .perceptual import perceptual_distance, style_distance
+from .perceptual import lpips, perceptual_distance, style_distance
 from .pixel import WINDOW, hole_mse, hole_psnr, hole_sharpness, mse, psnr, ssim
 from .recognition import identity_cosine, rank1
 
@@ -23,6 +23,7 @@ __all__ = [
     "inception_score",
     "kernel_distance",
     "landmark_error",
+    "lpips",
     "mse",
     "perceptual_distance",
     "psnr",

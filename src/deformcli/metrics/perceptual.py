@@ -20,6 +20,15 @@ def perceptual_distance(features: Sequence[Tensor], target_features: Sequence[Te
     return torch.stack(layers).sum(0)
 
 
+def lpips(features: Sequence[Tensor], target_features: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+    """LPIPS (Zhang et al. 2018): `perceptual_distance` with each channel by its learned weight (C_k,): (N,)."""
+    triples = zip(features, target_features, weights, strict=True)
+    layers = [
+        torch.einsum("nchw,c->nhw", (F.normalize(f) - F.normalize(t)).square(), w).mean((1, 2)) for f, t, w in triples
+    ]
+    return torch.stack(layers).sum(0)
+
+
 def style_distance(features: Sequence[Tensor], target_features: Sequence[Tensor]) -> Tensor:
     """How unlike two pictures are in texture, wherever it is: (N,), 0 = alike.
 

@@ -47,6 +47,28 @@ class VGG16Features(nn.Module):
         return features
 
 
+class VGG16LpipsFeatures(VGG16Features):
+    """relu5_3 too, as LPIPS takes them: five feature maps."""
+
+    STAGES = (*VGG16Features.STAGES, (3, 512))
+    LAST_LAYERS = (*VGG16Features.LAST_LAYERS, 29)
+
+
+class LpipsWeights(nn.Module):
+    """LPIPS's weight of each channel of VGG16LpipsFeatures (Zhang et al. 2018, v0.1), by that repository's keys."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for number, (_, width) in enumerate(VGG16LpipsFeatures.STAGES):
+            layer = nn.Module()
+            layer.model = nn.Sequential(nn.Dropout(), nn.Conv2d(width, 1, 1, bias=False))
+            self.add_module(f"lin{number}", layer)
+
+    def forward(self) -> list[Tensor]:
+        """(C,) of each feature map."""
+        return [weight.flatten() for weight in self.state_dict().values()]
+
+
 class CompactVGG19Features(nn.Module):
     """relu1_2, relu2_2, relu3_4, relu4_4 of a VGG-19 distilled to a quarter of its channels (Wang et al. 2020).
 

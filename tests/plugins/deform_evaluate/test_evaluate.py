@@ -19,7 +19,7 @@ from deform_inpaint.predictor import InpaintPredictor
 from deform_inpaint.recipe import InpaintRecipe
 from deformcli.data.splits import is_held_out, split_of
 from deformcli.evaluation import gap
-from deformcli.models.embedders import CompactVGG19Features, MobileFaceNet
+from deformcli.models.embedders import CompactVGG19Features, LpipsWeights, MobileFaceNet, VGG16LpipsFeatures
 from deformcli.recipes import open_items
 from deformcli.weights import file_sha256
 
@@ -401,6 +401,24 @@ def networks(tmp_path) -> dict[str, Path]:
     for name, network in files.items():
         save_file(network.state_dict(), tmp_path / f"{name}.safetensors")
     return {name: tmp_path / f"{name}.safetensors" for name in files}
+
+
+def test_lpips_needs_both_its_networks(report, refused, save, smooth_picture, tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    weights = {name: value.abs() for name, value in LpipsWeights().state_dict().items()}
+    save_file(weights, tmp_path / "lpips.safetensors")
+    save_file(VGG16LpipsFeatures().state_dict(), tmp_path / "vgg.safetensors")
+    for number in range(2):
+        save(f"truth/{number}.png", smooth_picture(32, 32, number))
+        save(f"made/{number}.png", smooth_picture(32, 32, 2 * number))
+    args = ("dirs", "made", "truth", "--metrics", "lpips", "--lpips", "lpips-vgg=lpips.safetensors")
+    assert "vgg-16" in refused(4, "evaluate", *args)
+    found = report(*args, "--perceptual", "vgg-16=vgg.safetensors")
+    assert {"lpips-vgg", "vgg-16"} == found["about"]["networks"].keys()
+    assert {column["name"]: column["network"] for column in found["columns"]}["lpips"] == "lpips-vgg"
+    assert found["rows"][0]["means"]["lpips"] > 0
+    (note,) = report("dirs", "made", "truth", "--metrics", "mse,lpips")["notes"]
+    assert note.startswith("lpips: left out, the file of the weights lpips-vgg is not on this machine")
 
 
 def test_sets_that_are_no_pairs(report, refused, save, smooth_picture, networks):
