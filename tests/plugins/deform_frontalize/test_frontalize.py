@@ -366,7 +366,7 @@ def test_a_tiny_face_is_remarked_on_or_refused(run_frontalize, group, args, code
 @pytest.mark.parametrize("turn", [90, 180])
 def test_a_turned_photo_is_pasted_as_it_lay(command, save, tmp_path, monkeypatch, turn):
     monkeypatch.setattr(choice, "TOO_FAR", 60)
-    photo = pixels(ROOT / "examples" / "turned-30.jpg")
+    photo = pixels(ROOT / "examples" / "three-quarter.jpg")
     for name, one in (("upright", photo), ("turned", np.rot90(photo, -turn // 90))):
         save(f"{name}.png", np.ascontiguousarray(one))
         for made, args in (("face", ()), ("whole", ("--paste",))):

@@ -115,7 +115,7 @@ def test_download_is_what_would_be_saved(studio, visit, astronaut, tmp_path):
 
 
 def test_a_face_is_clicked_and_turned(studio, visit, made_by_lines, tmp_path):
-    shutil.copy(EXAMPLES / "turned-45.jpg", "turned.jpg")
+    shutil.copy(EXAMPLES / "three-quarter.jpg", "turned.jpg")
     page = visit(studio(Path("turned.jpg")), photo="turned")
     page.get_by_role("tab", name="Turn faces").click()
     page.get_by_label("Show how it was moved").check()
@@ -145,7 +145,7 @@ DECODED = """async (address) => {
 
 def test_a_face_put_back_is_a_step_of_the_photo(studio, visit, astronaut, made_by_lines, monkeypatch):
     monkeypatch.setattr("deform_frontalize.choice.TOO_FAR", 90)
-    shutil.copy(EXAMPLES / "turned-30.jpg", "turned.jpg")
+    shutil.copy(EXAMPLES / "three-quarter.jpg", "turned.jpg")
     page = visit(studio(Path(".")), photo="astronaut")
     page.get_by_role("tab", name="Turn faces").click()
     page.get_by_label("Put it back into the photo").check()
@@ -236,7 +236,7 @@ def test_work_is_cancelled(studio, visit, astronaut, monkeypatch):
 
 
 def test_two_tabs_do_not_mix(studio, visit, astronaut, tmp_path):
-    shutil.copy(EXAMPLES / "turned-30.jpg", "other.jpg")
+    shutil.copy(EXAMPLES / "three-quarter.jpg", "other.jpg")
     server = studio(Path("."))
     first, second = visit(server, photo="astronaut"), visit(server, photo="astronaut")
     second.locator("#photos").select_option("other.jpg")
@@ -350,14 +350,14 @@ def test_the_real_command(visit, environment, tmp_path):
         "-m",
         "deformcli",
         "studio",
-        str(EXAMPLES / "turned-45.jpg"),
+        str(EXAMPLES / "three-quarter.jpg"),
         "-o",
         "out",
         "--no-browser",
     ]
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
         address = re.search(r"http://127\.0\.0\.1:\d+/\S{32}/", process.stderr.readline())[0]
-        visit(Studio(address, tmp_path / "out"), photo="turned-45.jpg · 256 × 256")
+        visit(Studio(address, tmp_path / "out"), photo="three-quarter.jpg · 640 × 640")
         assert not (tmp_path / "out").exists()
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=120) == 130
