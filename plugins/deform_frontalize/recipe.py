@@ -38,8 +38,10 @@ class FrontalizeRecipe(Recipe):
     def __init__(self, config: FrontalizeConfig) -> None:
         super().__init__(config)
         self.discriminators = build_discriminators(config.losses, FacePatchDiscriminator)
-        self.embedder = helper_network(config, "identity_weights", ("identity", "cosine_identity"), MobileFaceNet)
-        self.vgg = helper_network(config, "perceptual_weights", ("perceptual",), CompactVGG19Features)
+        self.embedder = helper_network(
+            config, "identity_weights", ("identity", "cosine_identity"), MobileFaceNet, self.notes
+        )
+        self.vgg = helper_network(config, "perceptual_weights", ("perceptual",), CompactVGG19Features, self.notes)
 
     @classmethod
     def dataset(

@@ -35,7 +35,7 @@ class InpaintRecipe(Recipe):
     def __init__(self, config: InpaintConfig) -> None:
         super().__init__(config)
         self.discriminators = build_discriminators(config.losses, SpectralPatchDiscriminator)
-        self.vgg = helper_network(config, "perceptual_weights", ("content", "style"), VGG16Features)
+        self.vgg = helper_network(config, "perceptual_weights", ("content", "style"), VGG16Features, self.notes)
 
     @classmethod
     def dataset(

@@ -64,6 +64,8 @@ def train(
     # the run
     with joined(process.device) as processes:
         trainer = _trainer(kind(config), data, out or RUNS, processes, process.threads)
+        for note in trainer.recipe.notes if processes.leading else ():
+            log.info("note: %s", note)
         if checkpoint is not None:
             trainer.restore(checkpoint)
         if weights is not None:

@@ -66,7 +66,7 @@ def test_what_stands_in_for_an_unreadable_picture_goes_by_its_own_name(folder, n
     seen = {int(data[index]["person"]) for index in range(40)}
     assert seen == people - {number_of(str(folder / names["train"][1]))}
     (folder / names["test"][0]).write_bytes(b"damaged")
-    with pytest.raises(UsageError, match=rf"{names['test'][0]}: not a picture"):
+    with pytest.raises(UsageError, match=rf"{names['test'][0]} is not a picture"):
         masked([folder], "test")[0]
     there = InOrder(masked([folder], "test"), 3, workers=0)
     assert sum(len(batch["image"]) for batch in there) == 6

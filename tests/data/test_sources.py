@@ -16,7 +16,10 @@ from deformcli.data.files import Files, read_picture
 from deformcli.data.folder import open_folder, picture_files
 from deformcli.data.sources import MOST_SKIPPED, Mixture, Source
 from deformcli.errors import UsageError
+from deformcli.images import Picture
 from deformcli.images.deep import encode_png
+
+BARE = Picture(np.zeros((1, 1, 3), np.uint8))
 
 
 @pytest.fixture
@@ -105,13 +108,13 @@ def with_hole(kind: str) -> tuple[str, bytes]:
         case "a transparent grey":
             Image.fromarray(grey).save(file, "png", transparency=0)
         case "16 bits":
-            return "png", encode_png(np.dstack([rgb, alpha]).astype(np.uint16) * 257, None, None)
+            return "png", encode_png(np.dstack([rgb, alpha]).astype(np.uint16) * 257, BARE)
         case "16 bits, grey and alpha":
-            return "png", encode_png(np.dstack([grey, alpha]).astype(np.uint16) * 257, None, None)
+            return "png", encode_png(np.dstack([grey, alpha]).astype(np.uint16) * 257, BARE)
         case "16 bits, a transparent colour":
-            return "png", with_chunk(encode_png(rgb.astype(np.uint16) * 257, None, None), b"tRNS", bytes(6))
+            return "png", with_chunk(encode_png(rgb.astype(np.uint16) * 257, BARE), b"tRNS", bytes(6))
         case "16 bits, a transparent grey":
-            return "png", with_chunk(encode_png(grey[..., None].astype(np.uint16) * 257, None, None), b"tRNS", bytes(2))
+            return "png", with_chunk(encode_png(grey[..., None].astype(np.uint16) * 257, BARE), b"tRNS", bytes(2))
     return "png", file.getvalue()
 
 

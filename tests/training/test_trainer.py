@@ -446,7 +446,15 @@ def test_sigterm_saves_and_ends_with_130(tmp_path, environment, to_group):
         (tmp_path / "data").mkdir(exist_ok=True)
         cv2.imwrite(str(tmp_path / f"data/{number}.png"), picture)
     out = tmp_path / "run"
-    small = ["size=32", "batch_size=1", "save_every=100000", "sample_every=100000", "log_every=1", "workers=1"]
+    small = [
+        "size=32",
+        "batch_size=1",
+        "save_every=100000",
+        "sample_every=100000",
+        "log_every=1",
+        "workers=1",
+        "eval_every=0",
+    ]
     narrow = ["flows=1", "regressor_width=2", "merger_width=2", "residual_blocks=1"]
     settings = [f"training.{value}" for value in small] + [f"generator.{value}" for value in narrow]
     command = [sys.executable, "-m", "deformcli", "train", "inpaint", "--data", f"folder:{tmp_path}/data"]

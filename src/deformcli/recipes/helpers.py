@@ -6,17 +6,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import typer
 from torch import nn
 
 from deformcli.errors import UsageError
 from deformcli.weights.networks import load_frozen
 
 
-def helper_network(config: Any, field: str, terms: Sequence[str], build: Callable[[], nn.Module]) -> nn.Module | None:
+def helper_network(
+    config: Any, field: str, terms: Sequence[str], build: Callable[[], nn.Module], notes: list[str]
+) -> nn.Module | None:
     """The frozen network of the file that `config`'s `field` names, if one of the loss `terms` has a weight.
 
-    Terms without their file are left out, which a note says.
+    Terms without their file are left out, which `notes` is told.
 
     Raises:
         UsageError: a file, but no term that has a weight.
@@ -27,6 +28,6 @@ def helper_network(config: Any, field: str, terms: Sequence[str], build: Callabl
         cause = f"{field}={path}: nothing uses it, {' and '.join(f'losses.{term}' for term in terms)} being 0"
         raise UsageError(cause, f"give a weight, as in --set losses.{terms[0]}=0.1, or leave it out: --set {field}=")
     if weighted and not path:
-        typer.echo(f"note: {' and '.join(weighted)} left out, for want of a network: --set {field}=FILE", err=True)
+        notes.append(f"{' and '.join(weighted)} left out, for want of a network: --set {field}=FILE")
         return None
     return load_frozen(build(), Path(path)) if path else None

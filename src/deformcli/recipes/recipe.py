@@ -76,6 +76,7 @@ class Recipe(ABC):
         self.config = config
         self.generator = self.predictor.network(config.generator)
         self.discriminators = nn.ModuleDict()
+        self.notes: list[str] = []  # what the user should know of it
 
     @classmethod
     @abstractmethod

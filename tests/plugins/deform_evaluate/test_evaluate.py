@@ -98,7 +98,7 @@ def test_unreadable_pictures_are_left_out_counted_and_named(command, photos, tmp
     (tmp_path / "photos" / name).write_bytes(b"damaged")
     ended = command("evaluate", *args, "--json")
     assert ended.code == 3
-    assert "error: 2 items cannot be read" in ended.err and ended.err.count(f"photos/{name}: not a picture") == 1
+    assert "error: 2 items cannot be read" in ended.err and ended.err.count(f"photos/{name} is not a picture") == 1
     found = json.loads(ended.out)
     assert (found["about"]["items"], found["about"]["people"]) == (2, 1)
     ((cause, count),) = found["about"].pop("left out").items()
