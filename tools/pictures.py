@@ -45,9 +45,9 @@ def frontalized(folder: Path, london: Path) -> np.ndarray:
     return np.concatenate([np.concatenate(row, 1) for row in rows])
 
 
-def inpainted(folder: Path) -> np.ndarray:
-    """What is missing in white, and the result."""
-    photo, mask, result = EXAMPLES / "astronaut.jpg", EXAMPLES / "scratches.png", folder / "inpainted.png"
+def inpainted(folder: Path, name: str) -> np.ndarray:
+    """What is missing in white by the mask of that name, and the result."""
+    photo, mask, result = EXAMPLES / "astronaut.jpg", EXAMPLES / name, folder / name
     deform("inpaint", photo, "--mask", mask, "-o", result)
     holes = read_image(mask).rgb > 127
     return np.concatenate([np.where(holes, 255, read_image(photo).rgb).astype(np.uint8), read_image(result).rgb], 1)
@@ -56,4 +56,5 @@ def inpainted(folder: Path) -> np.ndarray:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         write_image(frontalized(Path(name), Path(sys.argv[1])), IMAGES / "frontalize.jpg")
-        write_image(inpainted(Path(name)), IMAGES / "inpaint.png")
+        write_image(inpainted(Path(name), "scratches.png"), IMAGES / "inpaint.png")
+        write_image(inpainted(Path(name), "removal.png"), IMAGES / "removal.jpg")
