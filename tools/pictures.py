@@ -22,7 +22,7 @@ VIEWS = {
     "neutral_right_3quarter": "04",
     "neutral_right_profile": "05",
 }
-PEOPLE = "044", "114"  # held out; the second is the worst of them
+PEOPLE = "044", "114"  # held out
 SIDE = 192
 
 
