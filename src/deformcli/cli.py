@@ -14,7 +14,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, Any
 
 import typer
@@ -78,10 +78,14 @@ def _add_options_of_all(command: Any) -> None:
         _add_options_of_all(child)
     if not hasattr(command, "commands"):
         own = {name for one in command.params for name in (one.name, *one.opts, *one.secondary_opts)}
-        app = typer.Typer(add_completion=False)
-        app.command()(_options_of_all)
-        new = typer.main.get_command(app).params
-        command.params += [one for one in new if own.isdisjoint((one.name, *one.opts))]
+        command.params += [one for one in _made_options() if own.isdisjoint((one.name, *one.opts))]
+
+
+@cache
+def _made_options() -> Sequence[Any]:
+    app = typer.Typer(add_completion=False)
+    app.command()(_options_of_all)
+    return typer.main.get_command(app).params
 
 
 _heard_first = partial(typer.Option, is_eager=True, expose_value=False)
