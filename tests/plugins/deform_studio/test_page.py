@@ -120,7 +120,7 @@ def test_a_face_is_clicked_and_turned(studio, visit, made_by_lines, tmp_path):
     page.get_by_role("tab", name="Turn faces").click()
     page.get_by_label("Show how it was moved").check()
     page.get_by_label("At the photo's own size").check()
-    page.get_by_role("button", name="Face 1, turned to the right, 35 degrees or more: turn it to the front").click()
+    page.get_by_role("button", name="Face 1, turned to the right").click()
     page.locator("#face-picture").wait_for()
     (saved,) = save(page)
     warps = {
@@ -240,14 +240,14 @@ def test_two_tabs_do_not_mix(studio, visit, astronaut, tmp_path):
     server = studio(Path("."))
     first, second = visit(server, photo="astronaut"), visit(server, photo="astronaut")
     second.locator("#photos").select_option("other.jpg")
-    second.locator("#about").get_by_text("256 × 256").wait_for()
+    second.locator("#about").get_by_text("640 × 640").wait_for()
     for page, point in ((first, 0.4), (second, 0.6)):
         paint(page, (point, 0.5), (point, 0.6))
         page.get_by_role("button", name="Remove", exact=True).click()
     for page in (first, second):
         page.locator("#result").wait_for()
     first_saved, second_saved = save(first), save(second)
-    assert [read_image(path).size for path in (first_saved[0], second_saved[0])] == [(512, 512), (256, 256)]
+    assert [read_image(path).size for path in (first_saved[0], second_saved[0])] == [(512, 512), (640, 640)]
     assert [path.name for path in second_saved] == ["other-inpainted.jpg", "other-inpainted-mask.png"]
 
 
