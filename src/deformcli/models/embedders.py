@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -20,8 +22,8 @@ class VGG16Features(nn.Module):
     Input (N, 3, H, W) in [-1, 1]; output four feature maps.
     """
 
-    STAGES = ((2, 64), (2, 128), (3, 256), (3, 512))
-    LAST_LAYERS = (3, 8, 15, 22)
+    STAGES: ClassVar[tuple[tuple[int, int], ...]] = ((2, 64), (2, 128), (3, 256), (3, 512))
+    LAST_LAYERS: ClassVar[tuple[int, ...]] = (3, 8, 15, 22)
 
     def __init__(self) -> None:
         super().__init__()
