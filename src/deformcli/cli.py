@@ -14,7 +14,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -55,8 +55,8 @@ def main(args: Sequence[str] | None = None) -> int:
         files = settings.read_files()
         settings.apply_tool_settings(files)
         command = typer.main.get_command(build_app())
-        _add_options_of_all(command)
         _refuse_empty_texts(command)
+        _add_options(command, _options_of_all())
         whole = all(record.status == "loaded" for record in registry.plugins().records)
         # With a plugin left out, its options in a file are nobody's: no reason to refuse everything else.
         defaults = settings.defaults(settings.option_settings(files, command, strict=whole))
@@ -72,26 +72,26 @@ def main(args: Sequence[str] | None = None) -> int:
     return code or 0
 
 
-def _add_options_of_all(command: Any) -> None:
-    """Give each command that is no group -q and -v, but for what it means otherwise by these names."""
+def _add_options(command: Any, options: Sequence[Any]) -> None:
+    """Give each command that is no group the options, but for what it means otherwise by their names."""
     for child in getattr(command, "commands", {}).values():
-        _add_options_of_all(child)
+        _add_options(child, options)
     if not hasattr(command, "commands"):
         own = {name for one in command.params for name in (one.name, *one.opts, *one.secondary_opts)}
-        command.params += [one for one in _made_options() if own.isdisjoint((one.name, *one.opts))]
+        command.params += [one for one in options if own.isdisjoint((one.name, *one.opts))]
 
 
-@cache
-def _made_options() -> Sequence[Any]:
+def _options_of_all() -> Sequence[Any]:
+    """-q and -v."""
     app = typer.Typer(add_completion=False)
-    app.command()(_options_of_all)
+    app.command()(_hear)
     return typer.main.get_command(app).params
 
 
 _heard_first = partial(typer.Option, is_eager=True, expose_value=False)
 
 
-def _options_of_all(
+def _hear(
     quiet: Annotated[
         bool, _heard_first("--quiet", "-q", help="Show no progress and no summaries.", callback=listen_less)
     ] = False,
