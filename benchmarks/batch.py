@@ -17,7 +17,7 @@ import torch
 
 from deform_frontalize.frontalizer import Frontalizer
 from deform_inpaint.inpainter import Inpainter
-from deformcli.batch import Function, run
+from deformcli.batch import FunctionJob, run
 from deformcli.faces.crops import crop
 from deformcli.images import Picture, mask_known, read_image, to_tensor, to_uint8, write_image
 from deformcli.options import BatchOptions
@@ -33,17 +33,17 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def inpaint() -> Function:
+def inpaint() -> FunctionJob:
     inpainter = Inpainter.from_weights(resolve_weights("inpaint-128", task="inpaint"), choose_device("auto"))
     known = mask_known(read_image(EXAMPLES / "scratches.png"))
 
     def fill(pictures: Sequence[Picture]) -> list[Picture]:
         return [one.replaced(inpainter(one.rgb, known)) for one in pictures]
 
-    return Function(fill)
+    return FunctionJob(fill)
 
 
-def frontalize() -> Function:
+def frontalize() -> FunctionJob:
     path = resolve_weights("frontalize-128", task="frontalize")
     frontalizer = Frontalizer.from_weights(path, choose_device("auto"))
 
@@ -51,10 +51,10 @@ def frontalize() -> Function:
         made = frontalizer(torch.cat([to_tensor(crop(one.rgb, None)) for one in pictures])).output
         return [one.resized_to(to_uint8(face)) for one, face in zip(pictures, made, strict=True)]
 
-    return Function(turn)
+    return FunctionJob(turn)
 
 
-def throughput(name: str, task: Function, count: int, rounds: int) -> None:
+def throughput(name: str, task: FunctionJob, count: int, rounds: int) -> None:
     photo = read_image(EXAMPLES / "astronaut.jpg").rgb
     with tempfile.TemporaryDirectory() as folder:
         for number in range(count):
@@ -90,7 +90,7 @@ def memory(count: int) -> None:
         for number in range(count):
             (Path(name) / "in" / f"{number}.png").write_bytes(data)
         options = BatchOptions(inputs=[f"{name}/in"], output=f"{name}/out", report=f"{name}/r.jsonl")
-        run(options, Function(negative))
+        run(options, FunctionJob(negative))
     print("\nfiles made   MiB resident")
     for seen, size in sizes:
         print(f"{seen:>10} {size:>14.1f}")

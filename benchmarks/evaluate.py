@@ -14,10 +14,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from deform_frontalize.config import BEST as FRONTALIZE
 from deform_frontalize.networks import Generator as Frontalizing
-from deform_frontalize.recipe import BEST as FRONTALIZE
+from deform_inpaint.config import BEST as INPAINT
 from deform_inpaint.networks import Generator as Inpainting
-from deform_inpaint.recipe import BEST as INPAINT
 from deformcli.faces import NETWORKS, crop_points
 from deformcli.faces.align import align
 from deformcli.metrics import hole_psnr, mse, psnr, ssim
