@@ -14,8 +14,8 @@ from deformcli.runtime import choose_device
 from deformcli.weights import build_generator, resolve_weights
 
 from .masks import blend
-from .mirrored import hidden_faces, mirror_into
-from .moved import all_moved, move_into
+from .mirrored import fill_wide
+from .moved import all_moved
 from .networks import Generator, GeneratorConfig
 from .noise import calm
 from .scales import halved, paste, thick_cores
@@ -87,8 +87,7 @@ class Inpainter:
 
         self._fill(filled, known, solve, tile or tile_for(pixels.shape[:2], self.window), coarse)
         tell(network)
-        known = mirror_into(filled, known, hidden_faces(filled, known))
-        move_into(filled, known, lambda share: tell(network + (1 - network) * share))
+        fill_wide(filled, known, lambda share: tell(network + (1 - network) * share))
         tell(1.0)
         return filled
 

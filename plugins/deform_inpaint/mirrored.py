@@ -5,7 +5,7 @@ Each pixel of a hole whose mirror image on the face is known gets that one, by t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import cv2
@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deformcli.faces import Detector, MeshFinder, find_detector, mirror_flow
+from deformcli.images import to_depth
 from deformcli.weights import resolve_weights
 
-from .moved import Colors, Mask, around, joined, wide_holes, wideness
+from .moved import Colors, Mask, around, joined, move_into, wide_holes, wideness
 
 SURE, STEADY = 0.9, 0.1  # score of a face and its mesh at least, how far the mesh's views differ at most
 STRETCHED = 3  # times that a mirrored surface is at most enlarged or reduced in area
@@ -24,12 +25,17 @@ UNLIKE = 0.12  # of the full range: halves that differ more around a hole are no
 BRIGHTER = 0.7  # at most, as a logarithm: what differs more is no light
 
 
+def fill_wide(filled: NDArray, known: Mask, progress: Callable[[float], object] = lambda share: None) -> None:
+    """Put mirrored pixels of faces, else moved ones, into wide holes in place; arguments as of `move_into`."""
+    move_into(filled, mirror_into(filled, known, hidden_faces(filled, known)), progress)
+
+
 def hidden_faces(filled: NDArray, known: Mask) -> list[NDArray]:
     """Meshes (468, 3) of the sure faces that wide holes of `known` (H, W) hide a part of, in what a network filled."""
     if not any(wide_holes(known)):
         return []
     detector, finder = _networks()
-    picture = filled if filled.dtype == np.uint8 else (filled // 257).astype(np.uint8)
+    picture = to_depth(filled, np.uint8)
     meshes = []
     for face in detector.find(picture):
         left, top, right, bottom = np.maximum(face.box, 0).astype(int)
@@ -54,7 +60,9 @@ def mirror_into(filled: NDArray, known: Mask, meshes: Sequence[NDArray]) -> Mask
     Returns:
         `known`, with the pixels that came wholly from another half.
     """
-    scale, found = 255 if filled.dtype == np.uint8 else 65535, known.copy()
+    if not meshes:
+        return known
+    scale, found = np.iinfo(filled.dtype).max, known.copy()
     for place, hole in wide_holes(known):
         smooth = filled[place].astype(np.float32) / scale
         for mesh in meshes:
@@ -98,7 +106,7 @@ def _mirrored(filled: NDArray, known: Mask, mesh: NDArray, place: tuple[slice, s
     at -= low
     picture = cv2.remap(filled[part], at, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     there = cv2.remap(known[part].astype(np.float32), at, None, cv2.INTER_LINEAR, borderValue=0)
-    return picture.astype(np.float32) / (255 if filled.dtype == np.uint8 else 65535), face & (there > 1 - 1e-3)
+    return picture.astype(np.float32) / np.iinfo(filled.dtype).max, face & (there > 1 - 1e-3)
 
 
 def _lit(mirror: Colors, picture: Colors, both: Mask, hole: Mask) -> tuple[Colors, Mask]:

@@ -38,7 +38,7 @@ def move_into(filled: NDArray, known: Mask, progress: Callable[[float], object] 
     The holes, where `known` (H, W) is False, hold what a network made of them. Memory is bounded by LARGEST.
     `progress` is called with the share of the holes that is done, after each.
     """
-    scale = 255 if filled.dtype == np.uint8 else 65535
+    scale = np.iinfo(filled.dtype).max
     done, total = 0, (~known).sum()
     for place, hole in wide_holes(known):
         share = wideness(hole)[..., None]

@@ -13,8 +13,7 @@ from deformcli.data import Batch
 from deformcli.images import to_tensor, to_uint8
 from deformcli.warp import dominant_offsets, nearest_fill, patch_fill, shift_map
 
-from .mirrored import hidden_faces, mirror_into
-from .moved import move_into
+from .mirrored import fill_wide
 
 Pixels = NDArray[np.uint8]
 
@@ -52,5 +51,5 @@ def _offsets(image: Pixels, known: NDArray[np.bool_]) -> Pixels:
 
 def _moved(image: Pixels, known: NDArray[np.bool_]) -> Pixels:
     image = image.copy()
-    move_into(image, mirror_into(image, known, hidden_faces(image, known)))
+    fill_wide(image, known)
     return image
