@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
@@ -12,16 +11,13 @@ from deformcli import config
 from deformcli.errors import UsageError
 from deformcli.options import Json
 
+from . import show
+
 app = typer.Typer(help="Show the settings of files and environment.", no_args_is_help=True)
 
 
-@app.callback()
-def default() -> None:
-    """Show the settings of files and environment."""
-
-
-@app.command()
-def show(
+@app.command("show")
+def show_settings(
     context: typer.Context,
     command: Annotated[str, typer.Argument(help="All options of one command, such as 'weights list'.")] = "",
     origin: Annotated[bool, typer.Option("--origin", help="Also say where each value comes from.")] = False,
@@ -37,10 +33,10 @@ def show(
     else:
         chosen = [setting for setting in options if setting.origin != config.DEFAULT]
         settings = [*config.tool_settings(files), *chosen]
-    if as_json:
-        typer.echo(json.dumps([asdict(setting) for setting in settings], indent=2, default=str))
-        return
-    for setting in settings:
-        name = f"{setting.command}.{setting.name}".strip(".").replace(" ", ".")
-        value = "-" if setting.value in (None, "") else setting.value
-        typer.echo(f"{name:<28} {value!s:<24} {setting.origin if origin else ''}".rstrip())
+    show([asdict(setting) for setting in settings], (_line(setting, origin) for setting in settings), as_json)
+
+
+def _line(setting: config.Setting, origin: bool) -> str:
+    name = f"{setting.command}.{setting.name}".strip(".").replace(" ", ".")
+    value = "-" if setting.value in (None, "") else setting.value
+    return f"{name:<28} {value!s:<24} {setting.origin if origin else ''}".rstrip()

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deformcli import runtime, weights
 from deformcli.errors import DeformError, NothingToDoError, PartialError, UsageError
 from deformcli.options import Json, NetworkOptions, NoProgress, spread
+
+from . import show
 
 if TYPE_CHECKING:
     from deformcli.data.check import Summary
@@ -34,11 +35,6 @@ SHOWN = 20  # unreadable pictures
 SAVED_EVERY = 200  # photos
 
 
-@app.callback()
-def default() -> None:
-    """Look at data sets, and make ready photos of one's own."""
-
-
 @app.command()
 def check(specs: Specs, sheet: Sheet = None, as_json: Json = False, no_progress: NoProgress = False) -> None:
     """Read every picture: count them, people and sizes by split, and name those that cannot be read (exit 3)."""
@@ -48,10 +44,8 @@ def check(specs: Specs, sheet: Sheet = None, as_json: Json = False, no_progress:
 
     sources = [opened for spec in located(specs) for opened in _splits(spec)]
     summaries = [summarize(source, split, _each_read(source, not no_progress)) for split, source in sources]
-    if as_json:
-        typer.echo(json.dumps([_brief(summary) for summary in summaries], indent=2))
-    else:
-        typer.echo("\n".join(line for summary in summaries for line in _lines(summary)))
+    brief = [{**asdict(one), "identities": len(one.identities)} for one in summaries]  # how many people, not who
+    show(brief, (line for summary in summaries for line in _lines(summary)), as_json)
     if sheet is not None:
         write_image(contact_sheet([source for _, source in sources]), sheet)
     for one, other in combinations(summaries, 2):
@@ -107,9 +101,8 @@ def _tell(path: Path, meshes: int, new: int, failed: dict[str, DeformError], as_
     """Say what was found, name what was not; raise if something is missing."""
     faceless = [name for name, error in failed.items() if isinstance(error, NothingToDoError)]
     unreadable = [name for name in failed if name not in faceless]
-    if as_json:
-        told = {"file": str(path), "meshes": meshes, "new": new, "faceless": faceless, "unreadable": unreadable}
-        typer.echo(json.dumps(told, indent=2))
+    told = {"file": str(path), "meshes": meshes, "new": new, "faceless": faceless, "unreadable": unreadable}
+    show(told, (), as_json)
     runtime.log.info("%s meshes in %s, %s of them new", meshes, path, new)
     for error in list(failed.values())[:SHOWN]:
         typer.echo(f"  {error.cause}", err=True)
@@ -121,7 +114,7 @@ def _tell(path: Path, meshes: int, new: int, failed: dict[str, DeformError], as_
         raise kind(cause, "try --detector yunet, repair them, or leave them out: those with a mesh can be used")
 
 
-def _splits(spec: str) -> Iterator[tuple[str, Source]]:
+def _splits(spec: str) -> list[tuple[str, Source]]:
     """The splits of a data set, without one that is empty; if none is there, what is wrong."""
     from deformcli.data.spec import open_source
     from deformcli.data.splits import SPLITS
@@ -134,7 +127,7 @@ def _splits(spec: str) -> Iterator[tuple[str, Source]]:
             failure = error
     if not found:
         raise failure
-    return iter(found)
+    return found
 
 
 def _each_read(source: Source, shown: bool) -> Iterator[tuple[str, str]]:
@@ -146,11 +139,6 @@ def _each_read(source: Source, shown: bool) -> Iterator[tuple[str, str]]:
         for facts in read_all(pictures, os.cpu_count() or 1):
             yield facts
             advance()
-
-
-def _brief(summary: Summary) -> dict[str, Any]:
-    """For JSON: how many people, not who."""
-    return {**asdict(summary), "identities": len(summary.identities)}
 
 
 def _lines(summary: Summary) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -11,11 +10,11 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import typer
-
 from deformcli import __version__, registry, runtime, weights
 from deformcli.errors import DeformError, one_line
 from deformcli.options import Device, Json
+
+from . import show
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "opencv-python", "facenet-pytorch", "typer", "huggingface-hub")
 SECONDS = 2.0
@@ -26,11 +25,8 @@ Check = tuple[str, bool, str]
 def doctor(device: Device = "auto", as_json: Json = False) -> None:
     """Check versions, devices, the warp, cache, weights and plugins, and warp for 2 seconds; exit 1 where one fails."""
     checks = [*_versions(), *_devices(), *_warp(device), *_cache(), *_weights(), *_plugins()]
-    if as_json:
-        keys = ("what", "ok", "detail")
-        typer.echo(json.dumps([dict(zip(keys, check, strict=True)) for check in checks], indent=2))
-    else:
-        typer.echo("".join(f"{'ok ' if ok else 'BAD'} {what:<22} {detail}\n" for what, ok, detail in checks), nl=False)
+    data = [{"what": what, "ok": ok, "detail": detail} for what, ok, detail in checks]
+    show(data, (f"{'ok ' if ok else 'BAD'} {what:<22} {detail}" for what, ok, detail in checks), as_json)
     if bad := [what for what, ok, _ in checks if not ok]:
         raise DeformError(f"not well: {', '.join(bad)}", "the lines marked BAD say why")
 

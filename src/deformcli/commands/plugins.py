@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -14,8 +13,10 @@ from deformcli import registry, weights
 from deformcli.errors import PluginError, UsageError, one_line
 from deformcli.options import Json
 
+from . import show
+
 Check = tuple[str, bool, str]
-app = typer.Typer(help="Show the plugins, broken ones included.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 
 
 @app.callback()
@@ -29,13 +30,7 @@ def default(context: typer.Context) -> None:
 def list_plugins(as_json: Json = False) -> None:
     """List every plugin found, with its state."""
     records = registry.plugins().records
-    if as_json:
-        typer.echo(json.dumps([asdict(record) for record in records], indent=2))
-        return
-    for record in records:
-        typer.echo(f"{record.name:<16} {record.status:<9} {_origin(record)}  {record.error}".rstrip())
-        if record.remedy:
-            typer.echo(f"{'':<16} fix: {record.remedy}")
+    show([asdict(record) for record in records], (line for record in records for line in _lines(record)), as_json)
 
 
 @app.command()
@@ -46,12 +41,8 @@ def info(
     """Show one plugin: where it comes from, which hooks it implements, what went wrong."""
     *_, record = _records([name])  # of namesakes the last one, which says who has the name
     described = asdict(record) | {"remedy": record.remedy}
-    if as_json:
-        typer.echo(json.dumps(described, indent=2))
-        return
-    for key, value in described.items():
-        if value:
-            typer.echo(f"{key:<13} {', '.join(value) if isinstance(value, tuple) else value}")
+    words = {key: ", ".join(value) if isinstance(value, tuple) else value for key, value in described.items()}
+    show(described, (f"{key:<13} {value}" for key, value in words.items() if value), as_json)
 
 
 @app.command()
@@ -60,12 +51,9 @@ def check(
 ) -> None:
     """Import everything that plugins bring, their heavy parts too; exit 6 where something is wrong."""
     results = [(record.name, *result) for record in _records(names) for result in _check(record)]
-    if as_json:
-        keys = ("plugin", "what", "ok", "detail")
-        typer.echo(json.dumps([dict(zip(keys, result, strict=True)) for result in results], indent=2))
-    else:
-        for name, what, ok, detail in results:
-            typer.echo(f"{'ok ' if ok else 'BAD'} {name:<16} {what:<24} {detail}".rstrip())
+    data = [{"plugin": name, "what": what, "ok": ok, "detail": detail} for name, what, ok, detail in results]
+    lines = (f"{'ok ' if ok else 'BAD'} {name:<16} {what:<24} {detail}".rstrip() for name, what, ok, detail in results)
+    show(data, lines, as_json)
     if bad := sorted({name for name, _, ok, _ in results if not ok}):
         raise PluginError(f"not well: {', '.join(bad)}", "the lines marked BAD say why; see `deform plugins info NAME`")
 
@@ -107,5 +95,8 @@ def _check_hook(hook: str, implementation: Any) -> Iterator[Check]:
             yield name, True, spec
 
 
-def _origin(record: registry.PluginRecord) -> str:
-    return f"{record.distribution} {record.version}".strip() or record.module
+def _lines(record: registry.PluginRecord) -> Iterator[str]:
+    origin = f"{record.distribution} {record.version}".strip() or record.module
+    yield f"{record.name:<16} {record.status:<9} {origin}  {record.error}".rstrip()
+    if record.remedy:
+        yield f"{'':<16} fix: {record.remedy}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,9 @@ from deformcli import registry, runtime, weights
 from deformcli.errors import UsageError, WeightsError
 from deformcli.options import Json, Offline, weights_ids
 
-app = typer.Typer(help="Show, fetch, check and move the networks' weights.", invoke_without_command=True)
+from . import show
+
+app = typer.Typer(invoke_without_command=True)
 _WHICH = "as `deform weights list` shows them"
 Id = Annotated[str, typer.Argument(help=f"The weights' id, {_WHICH}.", autocompletion=weights_ids)]
 Ids = Annotated[list[str], typer.Argument(help=f"Ids, {_WHICH}.", autocompletion=weights_ids)]
@@ -38,28 +40,17 @@ def default(context: typer.Context) -> None:
 @app.command("list")
 def list_weights(as_json: Json = False) -> None:
     """List every network of the manifests: size, licence, quality, and whether its file is on this machine."""
-    entries = list(weights.all_weights().values())
-    if as_json:
-        typer.echo(json.dumps([_described(entry) for entry in entries], indent=2))
-        return
-    for entry in entries:
-        place = "here" if weights.local_file(entry) else "not here"
-        size = f"{entry.size / 1e6:.1f} MB" if entry.size else "-"
-        typer.echo(f"{entry.id:<22} {entry.task:<11} {size:>9}  {place:<8}  {entry.status}; {entry.licence}")
-        if summary := entry.metrics.get("summary"):
-            typer.echo(f"{'':<22} {summary}")
+    entries = weights.all_weights().values()
+    described = [_described(entry) for entry in entries] if as_json else ()  # it opens their files
+    show(described, (line for entry in entries for line in _lines(entry)), as_json)
 
 
 @app.command()
 def info(name: Id, as_json: Json = False) -> None:
     """Show one network: what it was trained on, what was measured, its licence, its size."""
     described = _described(weights.find_entry(name))
-    if as_json:
-        typer.echo(json.dumps(described, indent=2))
-        return
-    for key, value in described.items():
-        if value not in ("", 0, None, {}):
-            typer.echo(f"{key:<12} {_words(value)}")
+    told = {key: value for key, value in described.items() if value not in ("", 0, None, {})}
+    show(described, (f"{key:<12} {_words(value)}" for key, value in told.items()), as_json)
 
 
 @app.command()
@@ -208,9 +199,16 @@ def _described(entry: Any) -> dict[str, Any]:
     return asdict(entry) | {"manifest": str(entry.manifest)} | found
 
 
-def _show(lines: dict[str, str], as_json: bool) -> None:
-    text = "".join(f"{name:<22} {value}\n" for name, value in lines.items())
-    typer.echo(json.dumps(lines, indent=2) if as_json else text, nl=as_json)
+def _lines(entry: Any) -> Iterator[str]:
+    place = "here" if weights.local_file(entry) else "not here"
+    size = f"{entry.size / 1e6:.1f} MB" if entry.size else "-"
+    yield f"{entry.id:<22} {entry.task:<11} {size:>9}  {place:<8}  {entry.status}; {entry.licence}"
+    if summary := entry.metrics.get("summary"):
+        yield f"{'':<22} {summary}"
+
+
+def _show(told: dict[str, str], as_json: bool) -> None:
+    show(told, (f"{name:<22} {value}" for name, value in told.items()), as_json)
 
 
 def _words(value: Any) -> str:
