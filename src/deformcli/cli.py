@@ -56,7 +56,7 @@ def main(args: Sequence[str] | None = None) -> int:
         settings.apply_tool_settings(files)
         command = typer.main.get_command(build_app())
         _refuse_empty_texts(command)
-        _add_options(command, _options_of_all())
+        _add_options(command)
         whole = all(record.status == "loaded" for record in registry.plugins().records)
         # With a plugin left out, its options in a file are nobody's: no reason to refuse everything else.
         defaults = settings.defaults(settings.option_settings(files, command, strict=whole))
@@ -72,20 +72,15 @@ def main(args: Sequence[str] | None = None) -> int:
     return code or 0
 
 
-def _add_options(command: Any, options: Sequence[Any]) -> None:
-    """Give each command that is no group the options, but for what it means otherwise by their names."""
-    for child in getattr(command, "commands", {}).values():
-        _add_options(child, options)
-    if not hasattr(command, "commands"):
-        own = {name for one in command.params for name in (one.name, *one.opts, *one.secondary_opts)}
-        command.params += [one for one in options if own.isdisjoint((one.name, *one.opts))]
-
-
-def _options_of_all() -> Sequence[Any]:
-    """-q and -v."""
+def _add_options(root: Any) -> None:
+    """Give each command that is no group -q and -v, but for what it means otherwise by their names."""
     app = typer.Typer(add_completion=False)
     app.command()(_hear)
-    return typer.main.get_command(app).params
+    options = typer.main.get_command(app).params
+    for _, command in settings.every_command(root):
+        if not settings.is_group(command):
+            own = {name for one in command.params for name in (one.name, *one.opts, *one.secondary_opts)}
+            command.params += [one for one in options if own.isdisjoint((one.name, *one.opts))]
 
 
 _heard_first = partial(typer.Option, is_eager=True, expose_value=False)
@@ -122,11 +117,9 @@ def _ignore(value: object, **_: object) -> None:
     """What a command returns is not an exit code; `typer.Exit(code)` is."""
 
 
-def _refuse_empty_texts(command: Any) -> None:
+def _refuse_empty_texts(root: Any) -> None:
     """Have every option and argument refuse "", which as a path is the current folder, unless it means "none" to it."""
-    for child in getattr(command, "commands", {}).values():
-        _refuse_empty_texts(child)
-    for parameter in command.params:
+    for parameter in (parameter for _, command in settings.every_command(root) for parameter in command.params):
         if parameter.default != "":
             parameter.process_value = partial(_not_empty, parameter, parameter.process_value)
 

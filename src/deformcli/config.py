@@ -41,12 +41,8 @@ class Setting:
     """What the command's function calls it."""
 
 
-@dataclass(frozen=True)
-class File:
-    """A file of settings that is there."""
-
-    path: Path
-    table: Mapping[str, Any]
+Files = Mapping[Path, Mapping[str, Any]]
+"""Files of settings that are there, the strongest first, and what is in them."""
 
 
 def user_file() -> Path:
@@ -54,24 +50,22 @@ def user_file() -> Path:
     return platformdirs.user_config_path("deform") / "config.toml"
 
 
-def read_files() -> list[File]:
+def read_files() -> Files:
     """The files that are there, the strongest first.
 
     Raises:
         UsageError: one is not TOML, or the project's names plugins, folders of the tool or a path outside the project.
     """
-    files = [File(path, _read(path)) for path in (PROJECT_FILE, user_file()) if path.is_file()]
-    for file in files:
-        if file.path == PROJECT_FILE:
-            _check_project(file)
+    files = {path: _read(path) for path in (PROJECT_FILE, user_file()) if path.is_file()}
+    _check_project(files.get(PROJECT_FILE, {}))
     return files
 
 
-def tool_settings(files: Sequence[File]) -> Iterator[Setting]:
+def tool_settings(files: Files) -> Iterator[Setting]:
     """The settings of OF_THE_USER and DATA_ROOTS, as the texts their environment variables hold."""
     for name in (*OF_THE_USER, DATA_ROOTS):
         table, _, key = name.rpartition(".")
-        values = [(_table(file.table, table).get(key), str(file.path)) for file in files]
+        values = [(_table(whole, table).get(key), str(path)) for path, whole in files.items()]
         texts = [(_text(value, name), path) for value, path in values if value is not None]
         text = os.environ.get(_tool_variable(name))
         if text is not None and text not in [found for found, _ in texts]:  # else it was put there, see below
@@ -79,23 +73,23 @@ def tool_settings(files: Sequence[File]) -> Iterator[Setting]:
         yield Setting("", name, *(texts or [("", DEFAULT)])[0])
 
 
-def apply_tool_settings(files: Sequence[File]) -> None:
+def apply_tool_settings(files: Files) -> None:
     """Put what the files say where the tool looks for it: into this process's environment."""
     for setting in tool_settings(files):
         if setting.origin != DEFAULT:
             os.environ.setdefault(_tool_variable(setting.name), setting.value)
 
 
-def option_settings(files: Sequence[File], root: Any, *, strict: bool = True) -> list[Setting]:
+def option_settings(files: Files, root: Any, *, strict: bool = True) -> list[Setting]:
     """Every option of every command below `root`.
 
     Raises:
         UsageError: a file has a key in a command's table that is none of its options, and `strict` asks to mind; it is
             named. Tables and keys beside those may be of a plugin that is not installed: of them it warns.
     """
-    leaves = dict(_leaves(root, ""))
-    for file in files if strict else ():
-        _check_keys(file, leaves)
+    leaves = {path: _options(command) for path, command in every_command(root) if not is_group(command)}
+    for path, table in files.items() if strict else ():
+        _check_keys(path, table, leaves)
     return [
         Setting(command, name, *_look_up(files, command, name, parameter), parameter.name)
         for command, parameters in leaves.items()
@@ -130,14 +124,14 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} cannot be read as settings: {one_line(error)}", "repair it") from error
 
 
-def _check_project(file: File) -> None:
-    for key, value in _flat(file.table):
+def _check_project(table: Mapping[str, Any]) -> None:
+    for key, value in _flat(table):
         if key in OF_THE_USER or "plugin" in key:
             remedy = f"put it into {user_file()}, or set {_variable(key)}"
-            raise UsageError(f"{file.path}: {key}: a project may not choose plugins or folders of the tool", remedy)
+            raise UsageError(f"{PROJECT_FILE}: {key}: a project may not choose plugins or folders of the tool", remedy)
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and not _stays_inside(text):
-                raise UsageError(f"{file.path}: {key}: {text!r} leads out of the project", "use a flag for it")
+                raise UsageError(f"{PROJECT_FILE}: {key}: {text!r} leads out of the project", "use a flag for it")
 
 
 def _stays_inside(text: str) -> bool:
@@ -155,17 +149,25 @@ def _flat(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
-def _leaves(command: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(command's path, its options by long name) of every command that is no group."""
-    if children := getattr(command, "commands", None):
-        for name, child in children.items():
-            yield from _leaves(child, f"{path} {name}".strip())
-    else:
-        named = ((option, p) for p in command.params for option in p.opts if option.startswith("--"))
-        yield path, {option.removeprefix("--"): parameter for option, parameter in named}
+def every_command(command: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """(path such as "weights list", command) of a command, "" itself, and of all below it."""
+    yield path, command
+    for name, child in getattr(command, "commands", {}).items():
+        yield from every_command(child, f"{path} {name}".strip())
 
 
-def _check_keys(file: File, leaves: Mapping[str, Mapping[str, Any]]) -> None:
+def is_group(command: Any) -> bool:
+    """Whether a command holds others."""
+    return bool(getattr(command, "commands", None))
+
+
+def _options(command: Any) -> dict[str, Any]:
+    """By their long names."""
+    named = ((option, parameter) for parameter in command.params for option in parameter.opts)
+    return {option.removeprefix("--"): parameter for option, parameter in named if option.startswith("--")}
+
+
+def _check_keys(file: Path, table: Mapping[str, Any], leaves: Mapping[str, Mapping[str, Any]]) -> None:
     options = {_key(name) for parameters in leaves.values() for name in parameters}
 
     def check(table: Mapping[str, Any], path: str, known: set[str]) -> None:
@@ -174,25 +176,25 @@ def _check_keys(file: File, leaves: Mapping[str, Mapping[str, Any]]) -> None:
             if isinstance(value, dict) and any(f"{leaf} ".startswith(f"{where} ") for leaf in leaves):
                 check(value, where, {_key(name) for name in leaves.get(where, ())})
             elif isinstance(value, dict) or (_key(key) not in known and f"{path}.{key}" != DATA_ROOTS):
-                cause = f"{file.path}: {where}: there is no such {'command' if isinstance(value, dict) else 'option'}"
+                cause = f"{file}: {where}: there is no such {'command' if isinstance(value, dict) else 'option'}"
                 if path:
                     raise UsageError(cause, "see `deform --help`")
                 if "_DEFORM_COMPLETE" not in os.environ:  # completing shells show stderr
                     typer.echo(f"warning: {cause}; it may be a plugin's that is not installed", err=True)
 
-    check(file.table, "", options | set(OF_THE_USER))
+    check(table, "", options | set(OF_THE_USER))
 
 
-def _look_up(files: Sequence[File], command: str, name: str, parameter: Any) -> tuple[Any, str]:
+def _look_up(files: Files, command: str, name: str, parameter: Any) -> tuple[Any, str]:
     for variable in (_variable(f"{command} {name}"), _variable(name)):
         if variable in os.environ:
             value = os.environ[variable]
             return [value] if getattr(parameter, "multiple", False) else value, variable
-    for file in files:
-        for table in (_table(file.table, command), file.table):
+    for path, whole in files.items():
+        for table in (_table(whole, command), whole):
             for key, value in table.items():
                 if _key(key) == _key(name) and not isinstance(value, dict):
-                    return value, str(file.path)
+                    return value, str(path)
     return parameter.default, DEFAULT
 
 

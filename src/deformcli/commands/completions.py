@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from deformcli import __version__
+from deformcli.config import every_command, is_group
 from deformcli.errors import DeformError
 
 What = Literal["bash", "zsh", "fish", "man"]
@@ -41,7 +42,9 @@ def _manual(root: Any) -> Iterator[str]:
     yield from (f'.TH DEFORM 1 "" "deform {__version__}" "User Commands"', ".SH NAME")
     yield f"deform \\- {_roff(_sentence(root.help))}"
     yield from (".SH SYNOPSIS", ".B deform", r"\fICOMMAND\fR [\fIOPTIONS\fR] [\fIARGUMENTS\fR]", ".SH COMMANDS")
-    for path, command in _leaves(root, "deform"):
+    for path, command in sorted(every_command(root, "deform")):
+        if is_group(command):
+            continue
         yield from (f".SS {path}", _roff(_sentence(command.help)))
         context = typer.Context(command, info_name=path)
         for parameter in command.params:
@@ -57,14 +60,6 @@ def _exit_codes() -> dict[int, str]:
     kinds: list[type[DeformError]] = [DeformError, *DeformError.__subclasses__()]
     refusals = {kind.exit_code: _sentence(kind.__doc__) for kind in kinds}
     return {0: "All done or skipped."} | refusals | {130: "Interrupted."}
-
-
-def _leaves(command: Any, path: str) -> Iterator[tuple[str, Any]]:
-    for name, child in sorted(getattr(command, "commands", {}).items()):
-        if getattr(child, "commands", None):
-            yield from _leaves(child, f"{path} {name}")
-        else:
-            yield f"{path} {name}", child
 
 
 def _sentence(help_text: str | None) -> str:
