@@ -1,7 +1,7 @@
 """Many pictures through one function: every output is planned before any work, and a report says how each fared."""
 
-from .job import Done, FunctionJob, Job, Output, Refused, Result, Skipped, Work
-from .plan import Item, check_writable, plan
+from .job import Done, FunctionJob, Item, Job, Output, Refused, Result, Skipped, Work
+from .plan import check_writable, plan
 from .report import Outcome, Report
 from .run import run
 

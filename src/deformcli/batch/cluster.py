@@ -17,9 +17,8 @@ from typing import Any
 from deformcli.errors import DeformError, UsageError, one_line
 from deformcli.options import BatchOptions
 
-from .job import Job
+from .job import STDIO, Item, Job
 from .pipeline import work_through
-from .plan import STDIO, Item
 from .report import Outcome, failure
 
 NOT_LOADED = -1

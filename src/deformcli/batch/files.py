@@ -18,8 +18,8 @@ from deformcli.images.formats import WRITABLE, writable
 from deformcli.options import BatchOptions
 from deformcli.runtime.storage import write_atomic, write_new, writing
 
-from .job import Done, Job, Output, Work
-from .plan import STDIO, Item, real, stdin_bytes
+from .job import STDIO, Done, Item, Job, Output, Work
+from .plan import real, stdin_bytes
 from .report import Outcome, failure, outcome
 
 
@@ -57,9 +57,11 @@ def write(work: Work, result: Done, options: BatchOptions, planned: frozenset[Pa
     """
     start, item = time.perf_counter(), work.item
     try:
+        # The target comes last: where it is, a rerun takes the item as done.
+        outputs = sorted(result.outputs, key=lambda output: output.path is None)
         files = {
             part.path or item.target: _encoded(part, work, options)
-            for output in sorted(result.outputs, key=_is_target)
+            for output in outputs
             for part in _parts(output, work, options)
         }
         paths = _put(files, item, planned)
@@ -75,11 +77,6 @@ def write(work: Work, result: Done, options: BatchOptions, planned: frozenset[Pa
     read_notes = [note for one in (work, *work.further) for note in one.picture.notes]
     notes = tuple(dict.fromkeys((*read_notes, *result.notes, *older)))
     return outcome(item, "done", outputs=tuple(map(str, paths)), seconds=seconds, notes=notes)
-
-
-def _is_target(output: Output) -> bool:
-    """The target comes last: where it is, a rerun takes the item as done."""
-    return output.path is None
 
 
 class _ThereAlready(Exception):

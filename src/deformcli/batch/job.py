@@ -9,10 +9,42 @@ from typing import TYPE_CHECKING, Any
 
 from deformcli.errors import DeformError, UsageError
 
-from .plan import STDIO, Item
-
 if TYPE_CHECKING:
     from deformcli.images import Picture
+
+STDIO = Path("-")
+"""The source that is stdin, the target that is stdout."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file to make."""
+
+    source: Path
+    target: Path
+    skipped: bool = False
+    """The target is there already and stays."""
+    number: int = 0
+    """Its place in the plan, from 0."""
+    exists: str = "error"
+    """What to do where one of its files is there when it is written: error, skip, overwrite, rename."""
+    stem: str = ""
+    """That of the target before `exists` renamed it."""
+    repeatable: bool = False
+    """It may have been made before: files with the very bytes it would write are its own."""
+
+    @property
+    def named(self) -> Path:
+        """What further files are called after: the target, or the source of what goes to stdout."""
+        if self.target != STDIO:
+            return self.target
+        return Path("stdin" if self.source == STDIO else self.source.name)
+
+    def numbered(self, path: Path, number: int) -> Path:
+        """Another name for one of the item's files: one called after the target is numbered as that would be."""
+        end = path.stem.removeprefix(self.target.stem)
+        called_after = path.stem.startswith(self.target.stem) and end[:1] in ("", "-")
+        return path.with_stem(f"{self.stem}-{number}{end}" if called_after else f"{path.stem}-{number}")
 
 
 @dataclass

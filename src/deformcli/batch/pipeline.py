@@ -21,9 +21,7 @@ from deformcli.options import BatchOptions
 from deformcli.runtime.memory import free_memory, is_out_of_memory
 
 from .files import read, refusal, write
-from .frames import joined
-from .job import Job, Refused, Result, Skipped, Work
-from .plan import Item
+from .job import Done, Item, Job, Output, Refused, Result, Skipped, Work
 from .report import Outcome, failure, outcome
 
 AHEAD_PIXELS = 32_000_000
@@ -137,7 +135,7 @@ class _Model:
 
     def _whole(self, work: Work, first: Result) -> Result:
         """The result of all frames of a file, of which the first has become `first`."""
-        return joined([first, *self(work.further)]) if work.further else first
+        return _joined([first, *self(work.further)]) if work.further else first
 
     def _try(self, some: Sequence[Work]) -> Sequence[Result]:
         try:
@@ -155,6 +153,32 @@ class _Model:
         typer.echo(f"out of memory with {len(some)} pictures at once, going on with {self.most}", err=True)
         free_memory()
         return []
+
+
+def _joined(results: Sequence[Result]) -> Result:
+    """The result of a file of several frames: all of them in one output, or that of the first that did not become one.
+
+    What a frame has beside its target gets its number.
+    """
+    done: list[Done] = []
+    for number, result in enumerate(results, 1):
+        match result:
+            case Refused(error):
+                return Refused(type(error)(f"frame {number}: {error.cause}", error.remedy))
+            case Skipped(reason):
+                return Skipped(f"frame {number}: {reason}")
+            case Done():
+                done.append(result)
+    frames = [output.picture for one in done for output in one.outputs if output.path is None]
+    beside = [
+        replace(output, path=output.path.with_stem(f"{output.path.stem}-frame{number}"))
+        for number, one in enumerate(done, 1)
+        for output in one.outputs
+        if output.path is not None
+    ]
+    target = [Output(frames[0], further=frames[1:])] if frames else []
+    notes = dict.fromkeys(note for one in done for note in one.notes)
+    return Done([*beside, *target], list(notes), numbered=any(one.numbered for one in done))
 
 
 def _no_memory(work: Work) -> DeformError:

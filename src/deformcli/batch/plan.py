@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -18,41 +18,10 @@ from deformcli.images.formats import READABLE, WRITABLE, picture_format, writabl
 from deformcli.options import BatchOptions
 from deformcli.runtime.storage import writing
 
-STDIO = Path("-")
-"""The source that is stdin, the target that is stdout."""
+from .job import STDIO, Item
+
 _MARKS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
 _MARKS |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # after those that begin like them
-
-
-@dataclass(frozen=True)
-class Item:
-    """One file to make."""
-
-    source: Path
-    target: Path
-    skipped: bool = False
-    """The target is there already and stays."""
-    number: int = 0
-    """Its place in the plan, from 0."""
-    exists: str = "error"
-    """What to do where one of its files is there when it is written: error, skip, overwrite, rename."""
-    stem: str = ""
-    """That of the target before `exists` renamed it."""
-    repeatable: bool = False
-    """It may have been made before: files with the very bytes it would write are its own."""
-
-    @property
-    def named(self) -> Path:
-        """What further files are called after: the target, or the source of what goes to stdout."""
-        if self.target != STDIO:
-            return self.target
-        return Path("stdin" if self.source == STDIO else self.source.name)
-
-    def numbered(self, path: Path, number: int) -> Path:
-        """Another name for one of the item's files: one called after the target is numbered as that would be."""
-        end = path.stem.removeprefix(self.target.stem)
-        called_after = path.stem.startswith(self.target.stem) and end[:1] in ("", "-")
-        return path.with_stem(f"{self.stem}-{number}{end}" if called_after else f"{path.stem}-{number}")
 
 
 def with_output(options: BatchOptions, suffix: str) -> BatchOptions:
@@ -63,7 +32,8 @@ def with_output(options: BatchOptions, suffix: str) -> BatchOptions:
     if options.output is not None:
         return options
     inputs = options.inputs or []
-    if len(inputs) > 1 or options.files_from or any(os.path.isdir(given) or _is_pattern(given) for given in inputs):
+    several = any(os.path.isdir(one) or (glob.has_magic(one) and not os.path.exists(one)) for one in inputs)
+    if several or len(inputs) > 1 or options.files_from:
         raise UsageError("what becomes of a folder or of several pictures needs a place", "choose a folder with -o")
     if not inputs or inputs == [str(STDIO)]:
         return replace(options, output=str(STDIO))
@@ -103,8 +73,12 @@ def plan(options: BatchOptions, reads: Callable[[Path], Sequence[Path]] = lambda
         picture_format(output.suffix, frames=options.frame == "all")
         pairs = [(inputs[0][0], output)]
     _check_collisions(pairs, files_read([source for source, _ in pairs], options, reads))
-    items = [Item(source, target, number=number) for number, (source, target) in enumerate(pairs)]
-    items = _apply_exists(_shard(items, options.shard), options.exists or ("error" if single else "skip"))
+    exists = options.exists or ("error" if single else "skip")
+    items = [
+        Item(source, target, number=number, exists=exists, stem=target.stem)
+        for number, (source, target) in enumerate(pairs)
+    ]
+    items = _apply_exists(_shard(items, options.shard), exists)
     for folder in {item.target.parent for item in items if not item.skipped}:
         check_writable(folder)
     return items
@@ -188,10 +162,6 @@ def _expand(given: Path, options: BatchOptions, keep: bool) -> Iterator[tuple[Pa
             yield match, name
 
 
-def _is_pattern(given: str) -> bool:
-    return glob.has_magic(given) and not os.path.exists(given)
-
-
 def _is_file(given: Path) -> bool:
     """Pipes count, too: shells have them for `<(command)`."""
     return os.path.exists(given) and not os.path.isdir(given)
@@ -210,9 +180,8 @@ def _walk(top: Path, recursive: bool) -> list[Path]:
         try:
             entries = list(folder.iterdir())
         except OSError as error:
-            raise UsageError(
-                f"{folder} cannot be read: {error.strerror or error}", "leave it out, or make it"
-            ) from error
+            cause = f"{folder} cannot be read: {error.strerror or error}"
+            raise UsageError(cause, "leave it out, or make it") from error
         for entry in entries:
             if not entry.is_dir():
                 found.append(entry)
@@ -288,7 +257,6 @@ def _shard(items: list[Item], shard: str | None) -> list[Item]:
 
 
 def _apply_exists(items: list[Item], exists: str) -> list[Item]:
-    items = [replace(item, exists=exists, stem=item.target.stem) for item in items]
     there = {item.target for item in items if os.path.lexists(item.target)}  # no error where a name is too long
     if folders := [target for target in there if target.is_dir()]:
         raise UsageError(f"{folders[0]} is a folder, a file of that name was to be written", "choose another output")
@@ -326,8 +294,5 @@ def _check_folder(output: Path) -> None:
 def check_writable(folder: Path) -> None:
     """Raise DeformError unless files can be written into `folder`, or into the parent it will be made in."""
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    with (
-        writing(f"the output folder {folder}", "choose another output with -o"),
-        tempfile.TemporaryFile(dir=existing),  # permissions alone do not tell of read-only file systems
-    ):
-        pass
+    with writing(f"the output folder {folder}", "choose another output with -o"):
+        tempfile.TemporaryFile(dir=existing).close()  # permissions alone do not tell of read-only file systems

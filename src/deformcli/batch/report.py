@@ -20,7 +20,8 @@ from deformcli.runtime.progress import Advance, bar
 from deformcli.runtime.storage import writing
 from deformcli.runtime.tell import log
 
-from .plan import STDIO, Item, real
+from .job import STDIO, Item
+from .plan import real
 
 Status = Literal["done", "skipped", "failed", "planned"]
 
@@ -82,11 +83,6 @@ class Report:
     """Whether a failure is to stop the run."""
     started: float = field(default_factory=time.perf_counter)
     _waiting: dict[int, Outcome] = field(default_factory=dict)
-
-    @property
-    def tells_target(self) -> bool:
-        """Whether stdout is to have the name of the output, which the user did not choose."""
-        return self.options.output is None and self.options.inputs != [str(STDIO)] and not self.options.as_json
 
     def add(self, new: Outcome) -> None:
         """Take an outcome; tell all whose turn has come."""
@@ -155,7 +151,8 @@ class Report:
         self.there += there
         if told.status == "done":
             log.debug("%s -> %s in %.2f s", told.source, told.target, told.seconds)
-        if self.tells_target and (there or told.status == "done"):
+        chosen = self.options.output is not None or self.options.inputs == [str(STDIO)]
+        if (there or told.status == "done") and not (chosen or self.options.as_json):
             typer.echo(os.fsencode(told.target))
         if told.status == "planned" and not self.options.as_json:
             typer.echo(f"planned: {told.source} -> {told.target}", err=True)
@@ -184,7 +181,12 @@ def reporting(items: Sequence[Item], options: BatchOptions, read: frozenset[Path
         UsageError: the report would overwrite an output, or a file that is `read`.
         DeformError: its file cannot be written.
     """
-    lines = _report_file(options.report, items, read)
+    path = options.report
+    if path and (real(path) in read or any(real(item.target) == real(path) for item in items)):
+        raise UsageError(f"the report {path} would overwrite an input or an output", "choose another --report")
+    with writing(f"the report {path}", "move it"):
+        # By line: an interrupted run leaves what it knows.
+        lines = open(path or os.devnull, "w", encoding="utf-8", buffering=1)  # noqa: SIM115 - the report closes it
     with bar(len(items), wanted=len(items) > 1 and not options.no_progress) as advance:
         report = Report(len(items), options, lines, advance, deque(item.number for item in items))
         try:
@@ -194,11 +196,3 @@ def reporting(items: Sequence[Item], options: BatchOptions, read: frozenset[Path
             raise
         finally:
             report.close()
-
-
-def _report_file(path: str | None, items: Sequence[Item], read: frozenset[Path]) -> TextIO:
-    if path and (real(path) in read or any(real(item.target) == real(path) for item in items)):
-        raise UsageError(f"the report {path} would overwrite an input or an output", "choose another --report")
-    with writing(f"the report {path}", "move it"):
-        # By line: an interrupted run leaves what it knows.
-        return open(path or os.devnull, "w", encoding="utf-8", buffering=1)

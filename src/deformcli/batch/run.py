@@ -10,8 +10,8 @@ from deformcli.errors import UsageError
 from deformcli.options import BatchOptions
 from deformcli.runtime.stop import asked_to_stop
 
-from .job import Job
-from .plan import Item, files_read, plan, real, with_output
+from .job import Item, Job
+from .plan import files_read, plan, real, with_output
 from .report import Outcome, Report, outcome, reporting
 
 STOPPING = "interrupted: ending what is in hand; once more ends at once"
