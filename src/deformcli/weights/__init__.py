@@ -9,7 +9,7 @@ __getattr__, __all__ = attach(
     __name__,
     archive=("read_archive", "write_archive"),
     checksum=("file_sha256",),
-    hub=("hub_file", "remove", "superfluous"),
+    hub=("hub_file", "remove", "superfluous", "upload"),
     manifest=("WeightsEntry", "all_weights", "find_entry", "own_manifest", "read_manifest", "weights_dir"),
     networks=(
         "build_generator",
@@ -23,6 +23,5 @@ __getattr__, __all__ = attach(
     ),
     own=("add_run", "as_toml", "forget", "is_own", "put"),
     pickles=("convert",),
-    publish=("upload",),
     store=("local_file", "named_files", "own_file", "parameter_counts", "resolve_weights", "verified_file"),
 )

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 from deformcli.errors import WeightsError, one_line
 from deformcli.runtime.storage import renamed_into
@@ -92,7 +93,7 @@ def _own(
     """The tar's tables of weights that are not known here, taken out of `sums`. Raises ValueError for a wrong one."""
     if MANIFEST not in sums:
         return {}
-    (folder / MANIFEST).write_bytes(_data(tar, tar.getmember(MANIFEST)).read(1 << 20))
+    (folder / MANIFEST).write_bytes(_data(tar, MANIFEST).read(1 << 20))
     if file_sha256(folder / MANIFEST) != sums.pop(MANIFEST):
         raise ValueError(f"{MANIFEST} has another sha256")
     try:
@@ -118,14 +119,11 @@ def _unpack(tar: tarfile.TarFile, name: str, expected: str, folder: Path, entrie
         raise ValueError(f"{name!r} is no name of weights")
     target = folder / name
     with target.open("wb") as file:
-        shutil.copyfileobj(_data(tar, tar.getmember(name)), file)
+        shutil.copyfileobj(_data(tar, name), file)
     found = file_sha256(target)
     if found != expected or found != (entries[weights].sha256 or found):
         raise ValueError(f"{name} has the sha256 {found[:12]}..., which is not the one it should have")
 
 
-def _data(tar: tarfile.TarFile, member: tarfile.TarInfo) -> io.BufferedIOBase:
-    data = tar.extractfile(member)
-    if data is None:
-        raise ValueError(f"{member.name} has no data")
-    return data  # type: ignore[return-value]
+def _data(tar: tarfile.TarFile, member: tarfile.TarInfo | str) -> IO[bytes]:
+    return tar.extractfile(member)  # type: ignore[return-value]  # a plain file has data

@@ -109,6 +109,11 @@ def own_manifest() -> Path:
     return weights_dir() / "manifest.toml"
 
 
+def own_weights() -> dict[str, WeightsEntry]:
+    """The networks of the user's own manifest. Raises WeightsError if it is wrong."""
+    return read_manifest(own_manifest()) if own_manifest().is_file() else {}
+
+
 def all_weights() -> dict[str, WeightsEntry]:
     """The networks of the core's manifest, the plugins' and the user's own; a plugin with a wrong one is set aside.
 
@@ -126,8 +131,7 @@ def all_weights() -> dict[str, WeightsEntry]:
             plugins.set_aside(plugin, error)
         else:
             entries |= more
-    own = read_manifest(own_manifest()) if own_manifest().is_file() else {}
-    return own | entries
+    return own_weights() | entries
 
 
 def find_entry(name: str) -> WeightsEntry:

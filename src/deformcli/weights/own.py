@@ -16,7 +16,7 @@ from deformcli.runs import Run
 from deformcli.runtime.storage import write_atomic, writing
 
 from .checksum import file_sha256
-from .manifest import ID, WeightsEntry, all_weights, own_manifest, read_manifest, weights_dir
+from .manifest import ID, WeightsEntry, all_weights, own_manifest, own_weights, weights_dir
 from .store import FORMAT, open_safetensors
 
 
@@ -52,6 +52,8 @@ def add_run(run: Path, name: str, licence: str, trained_on: str, replace: bool =
     target = weights_dir() / f"{name}.safetensors"
     with writing(target, "free some space, or set DEFORM_WEIGHTS_DIR"):
         write_atomic(target, source.read_bytes())
+    best = trained.best
+    measured = best and f"MSE {best['held_out_mse']:.5f} on the validation split at step {best['step']}"
     entry = WeightsEntry(
         id=name,
         manifest=own_manifest(),
@@ -66,7 +68,7 @@ def add_run(run: Path, name: str, licence: str, trained_on: str, replace: bool =
         trained_on=trained_on or ", ".join(trained.about.get("data", [])) or "not told",
         status="own run",
         config=about["config"],
-        metrics=_metrics(trained.best),
+        metrics={"summary": measured} if measured else {},
     )
     put(entry)
     return entry
@@ -79,12 +81,12 @@ def is_own(entry: WeightsEntry) -> bool:
 
 def put(entry: WeightsEntry) -> None:
     """Write an entry into the user's manifest, in the place of one of that id."""
-    _write({**_own_entries(), entry.id: entry})
+    _write({**own_weights(), entry.id: entry})
 
 
 def forget(names: list[str]) -> None:
     """Take entries out of the user's manifest; others' entries stay."""
-    entries = _own_entries()
+    entries = own_weights()
     if entries.keys() & set(names):
         _write({name: entry for name, entry in entries.items() if name not in names})
 
@@ -104,17 +106,6 @@ def _table(entry: WeightsEntry) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value not in ("", 0, {})}
 
 
-def _own_entries() -> dict[str, WeightsEntry]:
-    return read_manifest(own_manifest()) if own_manifest().exists() else {}
-
-
 def _write(entries: Mapping[str, WeightsEntry]) -> None:
     with writing(own_manifest(), "free some space, or set DEFORM_WEIGHTS_DIR"):
         write_atomic(own_manifest(), as_manifest(entries.values()).encode())
-
-
-def _metrics(best: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The best of what a run measured, as far as its log tells."""
-    if best is None:
-        return {}
-    return {"summary": f"MSE {best['held_out_mse']:.5f} on the validation split at step {best['step']}"}

@@ -87,10 +87,8 @@ def local_file(entry: WeightsEntry) -> Path | None:
     own = own_file(entry)
     if own.is_file():
         return own
-    if entry.source == "hub":
-        return hub_file(entry)
     folder = _bundle_folder(entry) if entry.source == "bundled" else None
-    return path if folder and (path := folder / entry.path).is_file() else None
+    return path if folder and (path := folder / entry.path).is_file() else hub_file(entry)
 
 
 def _bundle_folder(entry: WeightsEntry) -> Path | None:
