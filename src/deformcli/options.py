@@ -19,11 +19,6 @@ from deformcli import registry, weights
 from deformcli.images.formats import MAX_PIXELS
 
 
-def recipe_names() -> list[str]:
-    """What completes a recipe."""
-    return sorted(registry.recipes())
-
-
 def weights_ids(context: typer.Context) -> list[str]:
     """What completes weights, those of the command's task if there are any; a shell offers files where none fits."""
     entries = weights.all_weights().values()
@@ -53,7 +48,7 @@ Weights = Annotated[
     str | None,
     typer.Option("--weights", metavar="ID|PATH|ID=PATH", help="See `deform weights list`.", autocompletion=weights_ids),
 ]
-Recipe = Annotated[str, typer.Argument(help="The task.", autocompletion=recipe_names)]
+Recipe = Annotated[str, typer.Argument(help="The task.", autocompletion=lambda: sorted(registry.recipes()))]
 Offline = Annotated[bool, typer.Option("--offline", help="Do not use the network.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout.")]
 NoProgress = Annotated[bool, typer.Option("--no-progress", help="Show no progress bar.")]

@@ -57,8 +57,8 @@ class Registry:
     def load(self, entry_point: EntryPoint) -> None:
         """Import and register one plugin. Whatever it raises ends in its record; strictness makes it PluginError."""
         try:
-            if namesake := self._loaded(entry_point.name):
-                raise ValueError(f"{namesake.distribution} has a plugin of that name")
+            if namesakes := [one for one in self.records if (one.name, one.status) == (entry_point.name, "loaded")]:
+                raise ValueError(f"{namesakes[0].distribution} has a plugin of that name")
             plugin = entry_point.load()
             if unknown := _unknown_hooks(plugin):
                 known = f"deform {__version__} does not know {', '.join(unknown)}"
@@ -73,9 +73,6 @@ class Registry:
         else:
             hooks = sorted(caller.name for caller in self.manager.get_hookcallers(plugin) or ())
             self.records.append(_record(entry_point, "loaded", hooks=tuple(hooks)))
-
-    def _loaded(self, name: str) -> PluginRecord | None:
-        return next((record for record in self.records if (record.name, record.status) == (name, "loaded")), None)
 
     def set_aside(self, name: str, error: BaseException) -> None:
         """Unregister a loaded plugin that failed later on, and say so."""
@@ -226,7 +223,6 @@ def _new_manager() -> pluggy.PluginManager:
 def _alone(plugin: object) -> pluggy.PluginManager:
     manager = _new_manager()
     manager.register(plugin)
-    manager.check_pending()
     return manager
 
 
@@ -254,7 +250,7 @@ def _new_names(offer: Any, taken: Mapping[str, str]) -> dict[str, str]:
 
 def _rank(entry_point: EntryPoint) -> tuple[bool, str, str]:
     """What comes with deform first, then by name."""
-    distribution = _name_and_version(entry_point.dist)[0] if entry_point.dist else ""
+    distribution, _ = _name_and_version(entry_point.dist)
     return distribution != GROUP, entry_point.name, distribution
 
 
@@ -263,11 +259,11 @@ def _names(text: str) -> set[str]:
 
 
 def _record(entry_point: EntryPoint, status: Status, *, error: str = "", hooks: tuple[str, ...] = ()) -> PluginRecord:
-    name, version = _name_and_version(entry_point.dist) if entry_point.dist else ("", "")
+    name, version = _name_and_version(entry_point.dist)
     return PluginRecord(entry_point.name, entry_point.value, name, version, status, error, hooks)
 
 
 @cache
-def _name_and_version(distribution: Distribution) -> tuple[str, str]:
-    about = distribution.metadata  # read from disk each time it is asked for
+def _name_and_version(distribution: Distribution | None) -> tuple[str, str]:
+    about = distribution.metadata if distribution else {"Name": "", "Version": ""}  # read from disk each time
     return about["Name"], about["Version"]

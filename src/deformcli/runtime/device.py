@@ -11,24 +11,19 @@ from .tell import log
 
 def choose_device(name: str) -> torch.device:
     """auto, cpu, cuda[:N] or mps as a device. Raises UsageError if it is unknown or not there."""
-    device = _device(name)
-    log.debug("device: %s", device)
-    return device
-
-
-def _device(name: str) -> torch.device:
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    remedy = "use --device auto, cpu, cuda, cuda:N or mps"
-    if name.partition(":")[0] not in ("cpu", "cuda", "mps"):
-        raise UsageError(f"no device is called {name!r}", remedy)
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"device {name}: {str(error).splitlines()[0]}", remedy) from error
+        there = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        device = torch.device(there)
+    else:
+        remedy = "use --device auto, cpu, cuda, cuda:N or mps"
+        if name.partition(":")[0] not in ("cpu", "cuda", "mps"):
+            raise UsageError(f"no device is called {name!r}", remedy)
+        try:
+            device = torch.device(name)
+            torch.empty(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise UsageError(f"device {name}: {str(error).splitlines()[0]}", remedy) from error
+    log.debug("device: %s", device)
     return device
 
 
