@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,9 +16,8 @@ import typer
 
 from deformcli.errors import DeformError, PartialError, UsageError
 from deformcli.options import BatchOptions
-from deformcli.runtime.progress import Advance, bar
 from deformcli.runtime.storage import writing
-from deformcli.runtime.tell import log
+from deformcli.runtime.tell import bar, log
 
 from .job import STDIO, Item
 from .plan import real
@@ -67,7 +66,7 @@ class Report:
     total: int
     options: BatchOptions
     lines: TextIO
-    advance: Advance
+    advance: Callable[[], object]
     order: deque[int]
     """The items' numbers that are still to be told."""
     counts: Counter[str] = field(default_factory=Counter)

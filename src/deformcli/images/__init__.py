@@ -17,5 +17,4 @@ __getattr__, __all__ = attach(
         *("Picture", "to_depth", "to_tensor", "to_pixels", "to_uint8"),
         *("quantize", "dequantize", "to_unit", "from_unit"),
     ),
-    sheet=("save_grid",),
 )

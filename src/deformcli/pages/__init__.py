@@ -2,4 +2,4 @@
 
 from deformcli._lazy import attach
 
-__getattr__, __all__ = attach(__name__, chart=("Line", "legend", "line_chart"), template=("render",))
+__getattr__, __all__ = attach(__name__, html=("Line", "legend", "line_chart", "render"))

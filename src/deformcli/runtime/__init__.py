@@ -6,8 +6,7 @@ __getattr__, __all__ = attach(
     __name__,
     device=("autocast", "choose_device", "has_fast_bfloat16", "network_layout"),
     memory=("free_memory", "is_out_of_memory", "largest_that_fits"),
-    progress=("bar", "is_shown"),
     stop=("asked_to_stop", "ignore_signals", "time_limit"),
     storage=("cache_dir", "renamed_into", "write_atomic", "writing"),
-    tell=("log",),
+    tell=("bar", "is_shown", "log"),
 )

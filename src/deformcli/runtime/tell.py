@@ -1,4 +1,4 @@
-"""What commands say on stderr beside warnings and errors, which are always said.
+"""What commands say on stderr beside warnings and errors, which are always said: words, and a progress bar.
 
 `log.info` is for summaries, which -q silences, `log.debug` for what -v adds; progress is shown where summaries are.
 """
@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import typer
@@ -41,3 +42,23 @@ def listen_less(quiet: bool) -> None:
 def listen_more(verbose: bool) -> None:
     """What -v means: details too; with -q beside it, both mean nothing."""
     log.setLevel(log.level - 10 * verbose)
+
+
+def is_shown(wanted: bool) -> bool:
+    """Whether there is a bar: if it is wanted, on a terminal, without -q."""
+    return wanted and log.level <= logging.INFO and sys.stderr.isatty()
+
+
+@contextmanager
+def bar(total: int, done: int = 0, *, wanted: bool, what: str = "") -> Iterator[Callable[..., object]]:
+    """A bar on stderr, if `is_shown`; what is yielded moves it by one, and `words` stand behind it from then on."""
+    if not is_shown(wanted):
+        yield lambda words="": None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[words]}"))
+    with Progress(*columns, console=Console(stderr=True)) as shown:
+        task = shown.add_task(what, total=total, completed=done, words="")
+        yield lambda words="": shown.update(task, advance=1, words=words)

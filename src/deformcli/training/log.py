@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from deformcli.data.loading import Batch
 from deformcli.errors import UsageError
-from deformcli.images.sheet import save_grid
+from deformcli.images import to_uint8, write_image
 from deformcli.runs import ABOUT, LOG, NO_ROOM, TABLE, Run, sample_sheet
 from deformcli.runtime.storage import write_atomic, writing
 
@@ -45,10 +46,12 @@ class RunLog:
                 self._board.add_scalar(name, value, step)
 
     def show(self, step: int, columns: Mapping[str, Tensor]) -> None:
-        """One sheet of samples."""
+        """One sheet of samples: columns (N, 3, S, S) in [-1, 1], by name, a row for each item."""
+        sheet = to_uint8(torch.cat([torch.cat(list(column.float().cpu()), 1) for column in columns.values()], 2))
         path = self.out / sample_sheet(step)
         with writing(path, NO_ROOM):
-            sheet = save_grid(path, columns)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_image(sheet, path)
         if self._board is not None:
             self._board.add_image("samples", sheet, step, dataformats="HWC")
 

@@ -1,16 +1,31 @@
-"""Lines over an axis, as inline SVG; colours are the classes s0, s1, ... of `templates/base.css`."""
+"""Filled templates of HTML, and lines over an axis as inline SVG."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from .template import render
-
 WIDTH, HEIGHT = 420, 220  # of the field that the lines are in
-COLOURS = 8
+COLOURS = 8  # the classes s0, s1, ... of templates/base.css
+
+
+def render(package: str, template: str, **values: object) -> Markup:
+    """`templates/TEMPLATE` of a package, filled with values; it may extend and include those of this package.
+
+    Raises:
+        jinja2.TemplateError: there is none, or it is wrong, or asks for a value that is not given.
+    """
+    return Markup(_environment(package).get_template(template).render(values))  # everything in it is escaped
+
+
+@cache
+def _environment(package: str) -> Environment:
+    loader = ChoiceLoader([PackageLoader(package), PackageLoader(__package__)])
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 class Line(NamedTuple):
