@@ -63,8 +63,10 @@ def main(args: Sequence[str] | None = None) -> int:
         code = command.main(args=args, prog_name="deform", standalone_mode=False, default_map=defaults)
         if sys.stdout is not None:
             sys.stdout.flush()
-    except BrokenPipeError:
-        return _reader_is_gone()
+    except BrokenPipeError:  # the reader of stdout is gone
+        # The interpreter flushes stdout once more as it ends; into nowhere, or it would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         return 130
     except Exception as error:
@@ -169,9 +171,3 @@ def _words(error: Exception) -> tuple[str, str, int]:
             return "aborted", "run it again and answer the question", 1
         case _:
             return f"unexpected {one_line(error)}", "run it again with DEFORM_DEBUG=1 to see where", 1
-
-
-def _reader_is_gone() -> int:
-    # The interpreter flushes stdout once more as it ends; into nowhere, or it would complain.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1

@@ -131,11 +131,8 @@ class _Model:
             results += self._try(some)
             for work in some:
                 work.seconds += (time.perf_counter() - start) / len(some)
-        return [self._whole(work, result) for work, result in zip(works, results, strict=True)]
-
-    def _whole(self, work: Work, first: Result) -> Result:
-        """The result of all frames of a file, of which the first has become `first`."""
-        return _joined([first, *self(work.further)]) if work.further else first
+        frames = [(first, *self(work.further)) for work, first in zip(works, results, strict=True)]
+        return [_joined(each) if each[1:] else each[0] for each in frames]
 
     def _try(self, some: Sequence[Work]) -> Sequence[Result]:
         try:

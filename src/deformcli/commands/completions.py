@@ -50,16 +50,12 @@ def _manual(root: Any) -> Iterator[str]:
         for parameter in command.params:
             if record := parameter.get_help_record(context):
                 yield from (".TP", f".B {_roff(record[0])}", _roff(record[1]) or "\\&")
-    for title, items in (("ENVIRONMENT", VARIABLES), ("EXIT STATUS", _exit_codes())):
+    refusals = {kind.exit_code: _sentence(kind.__doc__) for kind in (DeformError, *DeformError.__subclasses__())}
+    exit_codes = {0: "All done or skipped."} | refusals | {130: "Interrupted."}
+    for title, items in (("ENVIRONMENT", VARIABLES), ("EXIT STATUS", exit_codes)):
         yield f".SH {title}"
         for name, meaning in items.items():
             yield from (".TP", f".B {name}", _roff(meaning))
-
-
-def _exit_codes() -> dict[int, str]:
-    kinds: list[type[DeformError]] = [DeformError, *DeformError.__subclasses__()]
-    refusals = {kind.exit_code: _sentence(kind.__doc__) for kind in kinds}
-    return {0: "All done or skipped."} | refusals | {130: "Interrupted."}
 
 
 def _sentence(help_text: str | None) -> str:

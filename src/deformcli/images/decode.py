@@ -29,15 +29,13 @@ _TEXT_LIMIT = 64 << 20
 """Bytes of text and of a profile in a PNG; what holds more is no picture but a bomb."""
 
 
-def read_image(
-    path: str | Path, *, max_pixels: int = MAX_PIXELS, frame: int | None = None, truncated: bool = False
-) -> Picture:
+def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS, frame: int | None = None) -> Picture:
     """Read a picture file, turned upright; see `decode_image`.
 
     Raises:
         UsageError: no such file, or what `decode_image` refuses.
     """
-    return decode_image(file_bytes(Path(path)), str(path), max_pixels=max_pixels, frame=frame, truncated=truncated)
+    return decode_image(file_bytes(Path(path)), str(path), max_pixels=max_pixels, frame=frame)
 
 
 def decode_image(
@@ -218,8 +216,6 @@ def _picture(image: ImageFile.ImageFile, data: bytes, number: int, truncated: bo
         alpha = np.where(rgb[..., 0] == clear, 0, 65535).astype(np.uint16)
     if image.format == "TIFF":
         rgb, alpha = tiff.straight(image, rgb, alpha)
-    elif grey and alpha is None and isinstance(clear := image.info.get("transparency"), int):  # OpenCV knows not
-        alpha = np.where(rgb[..., 0] == clear, 0, 65535).astype(np.uint16)
     return replace(_upright(image, rgb, alpha, grey, code=_cicp(data)), notes=notes)
 
 

@@ -53,8 +53,7 @@ def encode_image(picture: Picture, suffix: str, *, quality: int | None = None, m
         UsageError: a suffix that cannot be written, or transparency or HDR colours into a format without them.
     """
     kind = picture_format(suffix)
-    _check(picture, kind)
-    picture = _for_format(picture if metadata else picture.stripped(), kind)
+    picture = _for_format(picture, kind, metadata)
     if kind == "TIFF":
         return deep.encode_tiff(to_channels(picture), picture)
     if kind == "PNG" and picture.rgb.dtype == np.uint16:
@@ -83,9 +82,7 @@ def encode_frames(
     kind = picture_format(suffix, frames=True)
     if kind == "TIFF":
         return _pages([encode_image(one, suffix, metadata=metadata and one is pictures[0]) for one in pictures])
-    for picture in pictures:
-        _check(picture, kind)
-    ready = [_for_format(picture if metadata else picture.stripped(), kind) for picture in pictures]
+    ready = [_for_format(picture, kind, metadata) for picture in pictures]
     mode = "RGBA" if any(picture.alpha is not None for picture in ready) else "RGB"
     images = [to_pillow(picture).convert(mode) for picture in ready]
     options = _saving_options(replace(ready[0], grey=False), kind, quality)
@@ -119,13 +116,6 @@ def _with_palette(image: Image.Image) -> Image.Image:
     return with_hole
 
 
-def _check(picture: Picture, kind: str) -> None:
-    if kind in _NO_ALPHA and picture.alpha is not None and (picture.alpha < np.iinfo(picture.alpha.dtype).max).any():
-        raise UsageError(f"{kind} has no transparency, the picture has", "write it as .png or .webp")
-    if kind != "PNG" and picture.cicp:
-        raise UsageError(f"{kind} does not hold the picture's HDR colours (PQ or HLG)", "write it as .png")
-
-
 def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     out = io.BytesIO()
     try:
@@ -138,9 +128,13 @@ def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
-def _for_format(picture: Picture, kind: str) -> Picture:
-    """The picture in the colours that its profile will describe in a file of that kind."""
-    icc = picture.icc
+def _for_format(picture: Picture, kind: str, metadata: bool) -> Picture:
+    """The picture in the colours that its profile will describe in a file of that kind, which has to hold them."""
+    if kind in _NO_ALPHA and picture.alpha is not None and (picture.alpha < np.iinfo(picture.alpha.dtype).max).any():
+        raise UsageError(f"{kind} has no transparency, the picture has", "write it as .png or .webp")
+    if kind != "PNG" and picture.cicp:
+        raise UsageError(f"{kind} does not hold the picture's HDR colours (PQ or HLG)", "write it as .png")
+    picture, icc = picture if metadata else picture.stripped(), picture.icc
     if kind in ("BMP", "GIF") and icc:  # they hold none
         return _in_srgb(picture)
     deep_alpha = picture.alpha is not None and picture.rgb.dtype == np.uint16  # as grey few programs read it in a TIFF
