@@ -8,7 +8,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Event
@@ -43,44 +43,27 @@ def work_on_cluster(
     """
     if any(STDIO in (item.source, item.target) for item in items):
         raise UsageError("a cluster has no stdin and no stdout", "use files, or --executor local")
-    with redirect_stdout(sys.stderr):  # Ray tells stdout when a worker dies; stdout is for the report
-        ray = _connect(options.address)
-        try:
-            yield from _on_workers(ray, items, job, options, planned, stopped)
-        except ray.exceptions.RayError as error:
-            cause = str(error).strip().splitlines()[-1:] or [one_line(error)]
-            raise DeformError(f"the Ray cluster failed: {cause[0]}", "see its logs, or use --executor local") from error
-        finally:
-            ray.shutdown()
-
-
-def _on_workers(
-    ray: Any,
-    items: Sequence[Item],
-    job: Job,
-    options: BatchOptions,
-    planned: frozenset[Path],
-    stopped: Callable[[], bool],
-) -> Iterator[Outcome]:
-    total = ray.cluster_resources()
-    kind = "gpu" if total.get("GPU") else "cpu"
-    workers = max(1, min(int(total.get(kind.upper(), 1)), len(items)))
-    parts = min(len(items), max(4 * workers, math.ceil(len(items) / (4 * options.batch_size))))
-    flag = ray.remote(num_cpus=0)(_Flag).remote()
-    results = ray.data.range(len(items), override_num_blocks=parts).map_batches(
-        _Worker,
-        fn_constructor_args=(list(items), job, options, planned, str(Path.cwd()), flag),
-        batch_size=None,  # a call gets a part
-        compute=ray.data.ActorPoolStrategy(size=workers),
-        **{f"num_{kind}s": 1},
-    )
-    for row in results.iter_rows():
-        new = Outcome(**json.loads(row["outcome"]))
-        if new.number == NOT_LOADED:
-            raise new.deform_error()
-        yield new
-        if stopped():  # what the workers have in hand is still to come
-            flag.raise_it.remote()
+    # Ray tells stdout when a worker dies; stdout is for the report.
+    with redirect_stdout(sys.stderr), _connected(options.address) as ray:
+        total = ray.cluster_resources()
+        kind = "gpu" if total.get("GPU") else "cpu"
+        workers = max(1, min(int(total.get(kind.upper(), 1)), len(items)))
+        parts = min(len(items), max(4 * workers, math.ceil(len(items) / (4 * options.batch_size))))
+        flag = ray.remote(num_cpus=0)(_Flag).remote()
+        results = ray.data.range(len(items), override_num_blocks=parts).map_batches(
+            _Worker,
+            fn_constructor_args=(list(items), job, options, planned, str(Path.cwd()), flag),
+            batch_size=None,  # a call gets a part
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            **{f"num_{kind}s": 1},
+        )
+        for row in results.iter_rows():
+            new = Outcome(**json.loads(row["outcome"]))
+            if new.number == NOT_LOADED:
+                raise new.deform_error()
+            yield new
+            if stopped():  # what the workers have in hand is still to come
+                flag.raise_it.remote()
 
 
 class _Flag:
@@ -133,7 +116,8 @@ class _Worker:
             yield new
 
 
-def _connect(address: str | None) -> Any:
+@contextmanager
+def _connected(address: str | None) -> Iterator[Any]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # deform tells nobody anything
     try:
         import ray
@@ -148,4 +132,10 @@ def _connect(address: str | None) -> Any:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    return ray
+    try:
+        yield ray
+    except ray.exceptions.RayError as error:
+        cause = str(error).strip().splitlines()[-1:] or [one_line(error)]
+        raise DeformError(f"the Ray cluster failed: {cause[0]}", "see its logs, or use --executor local") from error
+    finally:
+        ray.shutdown()

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 from deformcli.errors import UsageError
 from deformcli.options import BatchOptions
 from deformcli.runtime.stop import asked_to_stop
 
-from .job import Item, Job
+from .job import Job
 from .plan import files_read, plan, real, with_output
-from .report import Outcome, Report, outcome, reporting
+from .report import Report, outcome, reporting
 
 STOPPING = "interrupted: ending what is in hand; once more ends at once"
 
@@ -29,6 +27,8 @@ def run(options: BatchOptions, job: Job) -> Report:
     _check_stdout(placed)
     read = files_read([item.source for item in items], placed, job.reads)
     todo = [item for item in items if not item.skipped]
+    from .pipeline import preview, work_through  # late: they need Pillow, and a plan may end the run
+
     with reporting(items, options, read) as report:
         for item in items:
             if item.skipped:
@@ -36,32 +36,21 @@ def run(options: BatchOptions, job: Job) -> Report:
         if todo and (job.preview if options.dry_run else options.executor == "local"):
             job.load()
         with asked_to_stop(STOPPING) as interrupted:
-            planned = read.union(real(item.target) for item in items)
-            for new in _outcomes(todo, job, options, planned, lambda: interrupted.is_set() or report.to_stop):
+            if options.dry_run:
+                outcomes = preview(todo, job, options)
+            else:
+                work = work_through
+                if options.executor == "ray" and todo:
+                    from .cluster import work_on_cluster as work
+                planned = read.union(real(item.target) for item in items)
+                outcomes = work(todo, job, options, planned, lambda: interrupted.is_set() or report.to_stop)
+            for new in outcomes:
                 report.add(new)
         if interrupted.is_set():
             raise KeyboardInterrupt
     if error := report.error():
         raise error
     return report
-
-
-def _outcomes(
-    todo: Sequence[Item],
-    job: Job,
-    options: BatchOptions,
-    planned: frozenset[Path],
-    stopped: Callable[[], bool],
-) -> Iterator[Outcome]:
-    from .pipeline import preview, work_through  # late: they need Pillow, and a plan may end the run
-
-    if options.dry_run:
-        return preview(todo, job, options)
-    if options.executor == "ray" and todo:
-        from .cluster import work_on_cluster
-
-        return work_on_cluster(todo, job, options, planned, stopped)
-    return work_through(todo, job, options, planned, stopped)
 
 
 def _check_stdout(options: BatchOptions) -> None:
