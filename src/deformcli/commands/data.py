@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import combinations
@@ -39,11 +38,14 @@ SAVED_EVERY = 200  # photos
 def check(specs: Specs, sheet: Sheet = None, as_json: Json = False, no_progress: NoProgress = False) -> None:
     """Read every picture: count them, people and sizes by split, and name those that cannot be read (exit 3)."""
     from deformcli.data import located
-    from deformcli.data.check import contact_sheet, summarize
+    from deformcli.data.check import contact_sheet, pictures_of, summarize
     from deformcli.images import write_image
 
     sources = [opened for spec in located(specs) for opened in _splits(spec)]
-    summaries = [summarize(source, split, _each_read(source, not no_progress)) for split, source in sources]
+    summaries = []
+    for split, source in sources:
+        with runtime.bar(len(pictures_of(source)), wanted=not no_progress, what=source.spec) as advance:
+            summaries.append(summarize(source, split, advance))
     brief = [{**asdict(one), "identities": len(one.identities)} for one in summaries]  # how many people, not who
     show(brief, (line for summary in summaries for line in _lines(summary)), as_json)
     if sheet is not None:
@@ -128,17 +130,6 @@ def _splits(spec: str) -> list[tuple[str, Source]]:
     if not found:
         raise failure
     return found
-
-
-def _each_read(source: Source, shown: bool) -> Iterator[tuple[str, str]]:
-    """What `read_all` sees, under a progress bar on a terminal."""
-    from deformcli.data.check import pictures_of, read_all
-
-    pictures = pictures_of(source)
-    with runtime.bar(len(pictures), wanted=shown, what=source.spec) as advance:
-        for facts in read_all(pictures, os.cpu_count() or 1):
-            yield facts
-            advance()
 
 
 def _lines(summary: Summary) -> Iterator[str]:

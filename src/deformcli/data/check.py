@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -33,15 +34,25 @@ class Summary:
     """What is wrong with each picture that cannot be read; it names the picture."""
 
 
-def summarize(source: Source, split: str, found: Iterator[tuple[str, str]]) -> Summary:
-    """The summary of a source; `found` is what `read_all` gives of its pictures."""
+def summarize(source: Source, split: str, advance: Callable[[], object]) -> Summary:
+    """The summary of a source, of which every picture is read; after each, `advance` is called."""
     pictures = pictures_of(source)
     sizes, unreadable = Counter[str](), []
-    for size, problem in found:
-        if problem:
-            unreadable.append(problem)
-        else:
-            sizes[size] += 1
+
+    def read(index: int) -> tuple[str, str]:
+        try:
+            height, width = pictures.read(index).shape[:2]
+        except UsageError as error:
+            return "", error.cause
+        return f"{width} x {height}", ""
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for size, problem in pool.map(read, range(len(pictures))):
+            if problem:
+                unreadable.append(problem)
+            else:
+                sizes[size] += 1
+            advance()
     return Summary(
         spec=source.spec,
         split=split,
@@ -55,20 +66,6 @@ def summarize(source: Source, split: str, found: Iterator[tuple[str, str]]) -> S
 
 def pictures_of(source: Source) -> Pictures:
     return source.data.pictures if isinstance(source.data, Pairs) else source.data
-
-
-def read_all(pictures: Pictures, threads: int) -> Iterator[tuple[str, str]]:
-    """Of every picture, in order: its size, or else what is wrong with it."""
-
-    def read(index: int) -> tuple[str, str]:
-        try:
-            height, width = pictures.read(index).shape[:2]
-        except UsageError as error:
-            return "", error.cause
-        return f"{width} x {height}", ""
-
-    with ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(read, range(len(pictures)))
 
 
 def contact_sheet(sources: list[Source]) -> np.ndarray:
