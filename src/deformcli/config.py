@@ -80,7 +80,7 @@ def apply_tool_settings(files: Files) -> None:
             os.environ.setdefault(_tool_variable(setting.name), setting.value)
 
 
-def option_settings(files: Files, root: Any, *, strict: bool = True) -> list[Setting]:
+def option_settings(files: Files, root: Any, *, strict: bool) -> list[Setting]:
     """Every option of every command below `root`.
 
     Raises:

@@ -202,11 +202,7 @@ def choose(kind: str, name: str, known: Mapping[str, str]) -> Any:
 
 
 def resolve(spec: str) -> Any:
-    """Import "module:object".
-
-    Raises:
-        DeformError: the module does not import, or has no such object.
-    """
+    """Import "module:object". Raises DeformError if the module does not import, or has no such object."""
     module, _, attribute = spec.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)

@@ -30,7 +30,7 @@ def work_on_cluster(
     job: Job,
     options: BatchOptions,
     planned: frozenset[Path],
-    stopped: Callable[[], bool] = lambda: False,
+    stopped: Callable[[], bool],
 ) -> Iterator[Outcome]:
     """`work_through` in the workers of a cluster, one a GPU, or one a CPU where there are no GPUs.
 

@@ -87,12 +87,12 @@ def _put(files: dict[Path, bytes], item: Item, planned: frozenset[Path]) -> list
     """Write all the files of an item, and return where they went."""
     to_stdout = files.pop(STDIO, None)
     places = _placed(files, item, planned)
-    if to_stdout is None:
-        return places
-    with writing("stdout"):
-        sys.stdout.buffer.write(to_stdout)
-        sys.stdout.buffer.flush()
-    return [*places, STDIO]
+    if to_stdout is not None:
+        with writing("stdout"):
+            sys.stdout.buffer.write(to_stdout)
+            sys.stdout.buffer.flush()
+        places.append(STDIO)
+    return places
 
 
 def _placed(files: dict[Path, bytes], item: Item, planned: frozenset[Path]) -> list[Path]:

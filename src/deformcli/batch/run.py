@@ -27,7 +27,9 @@ def run(options: BatchOptions, job: Job) -> Report:
     _check_stdout(placed)
     read = files_read([item.source for item in items], placed, job.reads)
     todo = [item for item in items if not item.skipped]
-    from .pipeline import preview, work_through  # late: they need Pillow, and a plan may end the run
+    # Late: they need Pillow, and a plan may end the run.
+    from .cluster import work_on_cluster
+    from .pipeline import preview, work_through
 
     with reporting(items, options, read) as report:
         for item in items:
@@ -39,9 +41,7 @@ def run(options: BatchOptions, job: Job) -> Report:
             if options.dry_run:
                 outcomes = preview(todo, job, options)
             else:
-                work = work_through
-                if options.executor == "ray" and todo:
-                    from .cluster import work_on_cluster as work
+                work = work_on_cluster if options.executor == "ray" and todo else work_through
                 planned = read.union(real(item.target) for item in items)
                 outcomes = work(todo, job, options, planned, lambda: interrupted.is_set() or report.to_stop)
             for new in outcomes:

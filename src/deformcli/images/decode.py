@@ -30,11 +30,7 @@ _TEXT_LIMIT = 64 << 20
 
 
 def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS, frame: int | None = None) -> Picture:
-    """Read a picture file, turned upright; see `decode_image`.
-
-    Raises:
-        UsageError: no such file, or what `decode_image` refuses.
-    """
+    """Read a picture file, turned upright, as `decode_image` does. Raises UsageError for no such file, too."""
     return decode_image(file_bytes(Path(path)), str(path), max_pixels=max_pixels, frame=frame)
 
 

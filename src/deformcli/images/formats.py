@@ -29,7 +29,7 @@ MAX_PIXELS = 178_956_970
 """The default of `--max-pixels`: 512 MiB of RGB, where Pillow by itself refuses too."""
 
 
-def writable(*, frames: bool = False) -> dict[str, str]:
+def writable(*, frames: bool) -> dict[str, str]:
     """Suffix -> format of what can be written; GIF, which has 256 colours, is for `frames` alone."""
     return WRITABLE | {".gif": "GIF"} if frames else WRITABLE
 

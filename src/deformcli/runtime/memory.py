@@ -28,9 +28,8 @@ def largest_that_fits(attempt: Callable[[int], object], items: int) -> int:
         free_memory()
         try:
             attempt(items)
+            break
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-        else:
-            break
     return items

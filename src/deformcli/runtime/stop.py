@@ -14,7 +14,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def asked_to_stop(told: str = "", *, in_logs: bool = False) -> Iterator[threading.Event]:
+def asked_to_stop(told: str, *, in_logs: bool = False) -> Iterator[threading.Event]:
     """An event that the first Ctrl-C or SIGTERM sets, so that nothing is left half done; the second interrupts at once.
 
     Signals that are ignored stay so, and where this is not the main thread none is caught. `told`: what a terminal is

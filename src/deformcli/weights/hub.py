@@ -85,7 +85,7 @@ def hub_client(
         raise WeightsError(f"{what}: {cause}", remedy) from error
 
 
-def download(entry: WeightsEntry, *, offline: bool = False) -> Path:
+def download(entry: WeightsEntry, *, offline: bool) -> Path:
     """Fetch the entry's file; a dropped connection is taken up where it broke. HF_ENDPOINT and HF_TOKEN apply.
 
     Raises:

@@ -135,11 +135,7 @@ def all_weights() -> dict[str, WeightsEntry]:
 
 
 def find_entry(name: str) -> WeightsEntry:
-    """The entry of that id.
-
-    Raises:
-        WeightsError: there is none; the remedy lists those there are.
-    """
+    """The entry of that id. Raises WeightsError if there is none; the remedy lists those there are."""
     entries = all_weights()
     if name not in entries:
         raise WeightsError(f"no weights are called {name!r}", f"known: {', '.join(sorted(entries)) or 'none'}")
