@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -149,15 +149,10 @@ def _refuse(error: Exception) -> int:
     cause, remedy, code = _words(error)
     if cause:  # Typer's "no arguments: show the help" is an error without words
         typer.echo(f"error: {cause}\n  fix: {remedy}", err=True)
-    for earlier in _causes(error):
+    earlier: BaseException = error
+    while earlier := earlier.__cause__ or (None if earlier.__suppress_context__ else earlier.__context__):
         log.debug("  because of %s", one_line(earlier))
     return code
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    while earlier := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
-        yield earlier
-        error = earlier
 
 
 def _words(error: Exception) -> tuple[str, str, int]:

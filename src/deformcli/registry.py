@@ -60,7 +60,8 @@ class Registry:
             if namesakes := [one for one in self.records if (one.name, one.status) == (entry_point.name, "loaded")]:
                 raise ValueError(f"{namesakes[0].distribution} has a plugin of that name")
             plugin = entry_point.load()
-            if unknown := _unknown_hooks(plugin):
+            marked = [name for name in dir(plugin) if self.manager.parse_hookimpl_opts(plugin, name) is not None]
+            if unknown := [name for name in marked if not hasattr(hookspecs, name)]:
                 known = f"deform {__version__} does not know {', '.join(unknown)}"
                 raise TypeError(f"{known}: the plugin may be made for a newer one")
             # A wrong signature shows here, before the shared manager has seen it.
@@ -220,12 +221,6 @@ def _alone(plugin: object) -> pluggy.PluginManager:
     manager = _new_manager()
     manager.register(plugin)
     return manager
-
-
-def _unknown_hooks(plugin: object) -> list[str]:
-    manager = _new_manager()
-    marked = (name for name in dir(plugin) if manager.parse_hookimpl_opts(plugin, name) is not None)
-    return [name for name in marked if not hasattr(hookspecs, name)]
 
 
 def _commands(app: typer.Typer) -> set[str]:

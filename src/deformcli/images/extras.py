@@ -23,9 +23,8 @@ def register_extra(data: bytes, name: str) -> str | None:
             import pillow_jxl  # noqa: F401  # registers itself
     except ImportError as error:
         title, extra = ("HEIC", "heic") if kind == "HEIF" else ("JPEG XL", "jxl")
-        raise MissingExtraError(
-            f"{name} is {title}, for which a library is missing", f"pip install 'deformcli[{extra}]'"
-        ) from error
+        cause = f"{name} is {title}, for which a library is missing"
+        raise MissingExtraError(cause, f"pip install 'deformcli[{extra}]'") from error
     return kind
 
 

@@ -39,16 +39,15 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+    remedy = "name a .safetensors file written by deform"
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             if FORMAT not in metadata:
-                raise WeightsError(f"{path}: holds no deform network", "name a .safetensors file written by deform")
+                raise WeightsError(f"{path}: holds no deform network", remedy)
             yield file, json.loads(metadata[FORMAT])
     except (OSError, SafetensorError) as error:
-        raise WeightsError(
-            f"{path}: not a weights file ({error})", "name a .safetensors file written by deform"
-        ) from error
+        raise WeightsError(f"{path}: not a weights file ({error})", remedy) from error
 
 
 def export_generator(path: Path, generator: nn.Module, task: str, config: Mapping[str, Any], steps: int) -> None:
