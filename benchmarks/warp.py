@@ -14,6 +14,7 @@ and than its other peers; and which share of the bandwidth floor they reach: 36 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import datetime
 import platform
 import re
@@ -95,6 +96,18 @@ def peers(device: str) -> dict[str, Warp]:
 
         found |= {"compiled": torch.compile(scatter_add_warp), "triton": triton_warp}
     return found
+
+
+def keep_freed_memory() -> None:
+    """Let malloc give nothing back to the system.
+
+    Else a result's pages are new to the process in the rows that follow a large peer, which costs as much as the warp,
+    while the floor's copy has its pages; and which rows these are depends on their order alone.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        trim_threshold, most_maps = -1, -4  # the numbers of mallopt's parameters
+        ctypes.CDLL(None).mallopt(trim_threshold, -1)
+        ctypes.CDLL(None).mallopt(most_maps, 0)
 
 
 class Clock:
@@ -199,6 +212,7 @@ def main() -> None:
     parser.add_argument("--save", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    keep_freed_memory()
     clock, name = Clock(0.05 if options.quick else 0.4, options.device), device_name(options.device)
     today = datetime.datetime.now(datetime.UTC).date()
 
