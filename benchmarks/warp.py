@@ -166,10 +166,11 @@ def copy_bandwidth(clock: Clock) -> float:
 
 
 def overheads(clock: Clock) -> list[float]:
-    """Microseconds of a whole call on an 8 x 8 image: forward, forward + backward."""
+    """Microseconds of a whole call on an 8 x 8 image: forward, forward + backward; a hundred at a time."""
     image, flow = torch.randn(1, 3, 8, 8, device=clock.device), torch.randn(1, 2, 8, 8, device=clock.device)
     runs = [part(forward_warp, image, flow) for part in (forward, forward_and_backward)]
-    return [seconds * 1e6 for seconds in clock.medians(*runs)]
+    hundreds = [lambda run=run: [run() for _ in range(100)] for run in runs]
+    return [seconds * 1e4 for seconds in clock.medians(*hundreds)]
 
 
 def row(size: tuple[int, int, int], name: str, flow: Tensor, bandwidth: float, clock: Clock) -> str:
