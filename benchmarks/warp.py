@@ -14,6 +14,7 @@ and than its other peers; and which share of the bandwidth floor they reach: 36 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import datetime
 import platform
 import re
@@ -97,6 +98,18 @@ def peers(device: str) -> dict[str, Warp]:
     return found
 
 
+def keep_freed_memory() -> None:
+    """Let malloc give nothing back to the system.
+
+    Else a result's pages are new to the process in the rows that follow a large peer, which costs as much as the warp,
+    while the floor's copy has its pages; and which rows these are depends on their order alone.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        trim_threshold, most_maps = -1, -4  # the numbers of mallopt's parameters
+        ctypes.CDLL(None).mallopt(trim_threshold, -1)
+        ctypes.CDLL(None).mallopt(most_maps, 0)
+
+
 class Clock:
     """Medians of callables run in turn, so that what else the machine does meets all of them.
 
@@ -153,10 +166,11 @@ def copy_bandwidth(clock: Clock) -> float:
 
 
 def overheads(clock: Clock) -> list[float]:
-    """Microseconds of a whole call on an 8 x 8 image: forward, forward + backward."""
+    """Microseconds of a whole call on an 8 x 8 image: forward, forward + backward; a hundred at a time."""
     image, flow = torch.randn(1, 3, 8, 8, device=clock.device), torch.randn(1, 2, 8, 8, device=clock.device)
     runs = [part(forward_warp, image, flow) for part in (forward, forward_and_backward)]
-    return [seconds * 1e6 for seconds in clock.medians(*runs)]
+    hundreds = [lambda run=run: [run() for _ in range(100)] for run in runs]
+    return [seconds * 1e4 for seconds in clock.medians(*hundreds)]
 
 
 def row(size: tuple[int, int, int], name: str, flow: Tensor, bandwidth: float, clock: Clock) -> str:
@@ -199,6 +213,7 @@ def main() -> None:
     parser.add_argument("--save", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    keep_freed_memory()
     clock, name = Clock(0.05 if options.quick else 0.4, options.device), device_name(options.device)
     today = datetime.datetime.now(datetime.UTC).date()
 

@@ -17,13 +17,13 @@ def checked(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
     for name, tensor in (("image", image), ("flow", flow)):
         if not isinstance(tensor, Tensor):
             raise TypeError(f"{name}: expected a torch.Tensor, got {type(tensor).__name__}")
-        if tensor.dim() != 4:
+        if tensor.ndim != 4:
             raise ValueError(f"{name}: expected 4 dimensions (N, C, H, W), got shape {tuple(tensor.shape)}")
-    (images, _, *size), (flows, channels, *flow_size) = image.shape, flow.shape
+    (images, _, h, w), (flows, channels, flow_h, flow_w) = image.shape, flow.shape
     if channels != 2:
         raise ValueError(f"flow: expected 2 channels (x, y), got shape {tuple(flow.shape)}")
-    if size != flow_size or 0 in size:
-        raise ValueError(f"flow: expected the image's size {tuple(size)}, got {tuple(flow_size)}")
+    if h != flow_h or w != flow_w or not h or not w:
+        raise ValueError(f"flow: expected the image's size {(h, w)}, got {(flow_h, flow_w)}")
     if images not in (1, flows):
         raise ValueError(f"image: expected a batch of {flows} (the flow's) or 1, got {images}")
     if image.device != flow.device:

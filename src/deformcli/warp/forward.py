@@ -16,6 +16,7 @@ from .reference import BOTH, Pair
 from .transforms import refusal, transformable, transformed, without_tangents
 
 EPS = 1e-6
+_NUMBER = float, int  # made once: `float | int` is not free
 IMPLEMENTATIONS: dict[str, ModuleType] = {"reference": reference, "native": native, "cuda": cuda}
 _Keys, _Key = _C.DispatchKeySet, _C.DispatchKey
 _NO_MODE = _Keys(_Key.BackendSelect).add(_Key.ADInplaceOrView)
@@ -47,7 +48,7 @@ def forward_warp(image: Tensor, flow: Tensor, *, eps: float = EPS, impl: str | N
         TypeError, ValueError: an argument of the wrong type, dtype, shape or device, by name.
     """
     image, flow = checked(image, flow)
-    if not isinstance(eps, float | int):
+    if not isinstance(eps, _NUMBER):
         raise TypeError(f"eps: expected a number above 0, got {type(eps).__name__}")
     if not eps > 0:
         raise ValueError(f"eps: expected a number above 0, got {eps}")
@@ -56,25 +57,26 @@ def forward_warp(image: Tensor, flow: Tensor, *, eps: float = EPS, impl: str | N
     if not _nobody_watches(image, flow):
         warp = _transformable_op if transformed() else _forward_op
         return warp(image, flow, eps, impl or "")
-    if torch.is_grad_enabled() and (image.requires_grad or flow.requires_grad):
-        return _Direct.apply(image, flow, eps, impl or "")
     module = _implementation(impl, flow.device) if impl else best_implementation("cpu")
+    if torch.is_grad_enabled() and (image.requires_grad or flow.requires_grad):
+        return _Direct.apply(image, flow, eps, impl or "", module)
     return module.forward_warp(image, flow, eps)
 
 
-def _nobody_watches(*tensors: Tensor) -> bool:
+def _nobody_watches(one: Tensor, other: Tensor) -> bool:
     """Whether a call can go to the implementation at once: the dispatcher costs more than a small image's warp.
 
     It must not where there is a mode, a transform, a dual level, a tracer or a profiler, or a tensor that is not a
     plain one of the CPU.
     """
-    if torch.compiler.is_compiling() or forward_ad._current_level >= 0:
-        return False
-    for tensor in tensors:
-        if type(tensor) is not Tensor or _C._dispatch_keys(tensor) != _PLAIN:
-            return False
     return (
-        _C._dispatch_tls_local_include_set() == _NO_MODE
+        type(one) is Tensor
+        and type(other) is Tensor
+        and _C._dispatch_keys(one) == _PLAIN
+        and _C._dispatch_keys(other) == _PLAIN
+        and _C._dispatch_tls_local_include_set() == _NO_MODE
+        and forward_ad._current_level < 0
+        and not torch.compiler.is_compiling()
         and not _C._is_torch_function_mode_enabled()
         and not torch.autograd._profiler_enabled()
     )
@@ -135,10 +137,7 @@ def _save(ctx, inputs, output) -> None:
 def _differentiate(ctx, grad_warped: Tensor, grad_coverage: Tensor):
     needed = ctx.needs_input_grad[:2]
     arguments = grad_warped, grad_coverage, *ctx.saved_tensors, ctx.eps, ctx.impl
-    if not torch.is_grad_enabled() and _nobody_watches(grad_warped, grad_coverage):
-        gradients = _backward(*arguments, needed)
-    else:
-        gradients = _gradient(*arguments) if transformed() else _backward_op(*arguments, needed)
+    gradients = _gradient(*arguments) if transformed() else _backward_op(*arguments, needed)
     return *(gradient if wanted else None for gradient, wanted in zip(gradients, needed, strict=True)), None, None
 
 
@@ -146,12 +145,20 @@ class _Direct(torch.autograd.Function):
     """The op's gradient without the dispatcher."""
 
     @staticmethod
-    def forward(ctx, *inputs):
-        outputs = _forward(*inputs)
-        _save(ctx, inputs, outputs)
+    def forward(ctx, image, flow, eps, impl, module):
+        outputs = module.forward_warp(image, flow, eps)
+        ctx.save_for_backward(image, flow, *outputs)
+        ctx.eps, ctx.impl, ctx.module = eps, impl, module
         return outputs
 
-    backward = staticmethod(_differentiate)
+    @staticmethod
+    def backward(ctx, *grads):
+        if torch.is_grad_enabled() or not _nobody_watches(*grads):
+            return *_differentiate(ctx, *grads), None
+        image, flow, *outputs = ctx.saved_tensors
+        needed = ctx.needs_input_grad[:2]
+        gradients = ctx.module.forward_warp_backward(grads, (image, flow), outputs, ctx.eps, needed)
+        return *gradients, None, None, None
 
 
 # `Library` and not `custom_op`, whose wrappers cost more than a small image's warp.

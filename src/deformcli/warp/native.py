@@ -98,14 +98,15 @@ def forward_warp_backward(grads: Pair, inputs: Pair, outputs: Pair, eps: float, 
     """Closed-form gradient of `forward_warp`, a pure gather; the one that is not needed is not written."""
     image, flow = inputs
     (m, c, h, w), n, dtype = image.shape, flow.shape[0], flow.dtype
-    tensors = [tensor.to(dtype) if tensor.dtype != dtype else tensor for tensor in (*grads, *inputs, *outputs)]
-    tensors = [tensor.contiguous() for tensor in tensors]
-    allocate = flow.new_empty if n else flow.new_zeros  # without flows nothing is written
-    gradients = allocate(image.shape if needed[0] else 0), allocate(flow.shape if needed[1] else 0)
+    tensors = [
+        (tensor if tensor.dtype == dtype else tensor.to(dtype)).contiguous() for tensor in (*grads, *inputs, *outputs)
+    ]
+    allocate = torch.empty_like if n else torch.zeros_like  # without flows nothing is written
+    gradients = [allocate(t) if wanted else t.new_empty(0) for t, wanted in zip(tensors[2:4], needed, strict=True)]
     pointers = [tensor.data_ptr() for tensor in (*tensors, *gradients)]
     if _functions()["forward_warp_backward", dtype](*pointers, n, m, c, h, w, eps, _threads(n * h * w)):
         raise MemoryError("forward_warp_backward: no memory for the rows in flight")
-    return gradients[0].to(image.dtype), gradients[1]
+    return gradients[0].to(image.dtype) if image.dtype != dtype else gradients[0], gradients[1]
 
 
 def nearest_known(present: Tensor) -> Tensor:

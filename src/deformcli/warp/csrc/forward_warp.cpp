@@ -36,14 +36,19 @@ struct Division {
 template <class Visit>
 int share(int64_t count, int threads, Visit visit) {
   std::atomic<bool> failed{false};
-#pragma omp parallel for num_threads(threads) schedule(dynamic) if (threads > 1)
-  for (int64_t i = 0; i < count; ++i) {
+  const auto guarded = [&](int64_t i) NOT_INLINE {
     try {
       visit(i);
     } catch (const std::bad_alloc&) {
       failed = true;
     }
+  };
+  if (threads == 1) {  // even a region of one thread takes as long as a small picture
+    for (int64_t i = 0; i < count; ++i) guarded(i);
+    return failed;
   }
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+  for (int64_t i = 0; i < count; ++i) guarded(i);
   return failed;
 }
 

@@ -98,7 +98,7 @@ class Bins {
   template <class Visit>
   void for_each_block(int bin, Visit visit) const {
     char* block = first_[bin];
-    for (; !holds(block, end_[bin]); std::memcpy(&block, block, sizeof block)) visit(block + BLOCK_HEADER, block + BLOCK);
+    for (; !holds(block, end_[bin]); std::memcpy(&block, block, sizeof(char*))) visit(block + BLOCK_HEADER, block + BLOCK);
     visit(block + BLOCK_HEADER, end_[bin]);
   }
   // Goes back to the first records, to take them out in order.
