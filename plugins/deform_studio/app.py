@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -25,7 +27,7 @@ from .options import NetworkOptions
 from .session import Closed, Session, Sessions
 from .strokes import mask_of
 
-PAGE = Path(__file__).with_name("page")
+PAGE, PARTS = Path(__file__).with_name("page"), ("studio.js", "studio.css", "icon.svg")
 LONGEST = 4096  # pixels of a picture that is sent to be looked at
 MOST_JSON = 64 * 2**20  # bytes of what was painted
 
@@ -43,7 +45,7 @@ class App:
         result = "/{token}/photos/{id}/{number:int}"
         return [
             Route("/{token}/", lambda request: FileResponse(PAGE / "index.html")),
-            Route("/{token}/{name:str}", self.part),
+            *(Route(f"/{{token}}/{name}", lambda request, name=name: FileResponse(PAGE / name)) for name in PARTS),
             Route("/{token}/api/start", self.start),
             Route("/{token}/api/open", self.open, methods=["POST"]),
             Route("/{token}/photos/{id}/close", self.close, methods=["POST"]),
@@ -57,13 +59,6 @@ class App:
             Route(f"{result}/faces", self.faces, methods=["POST"]),
             Route(f"{result}/turn", self.turn, methods=["POST"]),
         ]
-
-    def part(self, request: Request) -> Response:
-        """The script and the style."""
-        name = request.path_params["name"]
-        if name not in ("studio.js", "studio.css", "icon.svg"):
-            return Response(status_code=404)
-        return FileResponse(PAGE / name)
 
     # photos
 
@@ -252,8 +247,6 @@ async def _body(request: Request, most: int) -> bytes:
 
 
 async def _json(request: Request) -> Mapping[str, Any]:
-    import json
-
     try:
         asked = json.loads(await _body(request, MOST_JSON))
     except ValueError as error:
@@ -290,7 +283,5 @@ def _shown(picture: Picture, place: tuple[slice, slice], longest: int) -> Respon
 
 
 def _attached(data: bytes, name: str) -> Response:
-    from urllib.parse import quote
-
     about = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
     return Response(data, media_type="application/octet-stream", headers=about)

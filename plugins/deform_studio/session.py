@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
+import cv2
 import numpy as np
 
 from deformcli.errors import DeformError, UsageError
@@ -36,8 +37,8 @@ class Step:
     @classmethod
     def between(cls, command: Sequence[str], before: np.ndarray, after: np.ndarray, mask: np.ndarray | None) -> Step:
         """The step from one picture (H, W, 3) to another, of which the box of changed pixels is kept."""
-        changed = (before != after).any(2)
-        place = _span(changed.any(1)), _span(changed.any(0))
+        left, top, width, height = cv2.boundingRect((before != after).any(2).astype(np.uint8))
+        place = slice(top, top + height), slice(left, left + width)
         return cls(command, after[place].copy(), place, mask)
 
     def applied(self, picture: Picture) -> Picture:
@@ -47,11 +48,6 @@ class Step:
         rgb = picture.rgb.copy()
         rgb[self.place] = self.pixels
         return picture.replaced(rgb)
-
-
-def _span(changed: np.ndarray) -> slice:
-    found = np.flatnonzero(changed)
-    return slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 0)
 
 
 class Session:
