@@ -17,7 +17,7 @@ from deformcli.evaluation import TARGET, Column, Evaluation, Measurements, Row
 from deformcli.images import Picture, encode_image, to_uint8
 from deformcli.pages import Line, legend, line_chart, render
 
-from .terminal import best, number, text_of
+from .tables import best, number, text_of
 
 MOST = 240
 """Items that are kept, those with the largest error of the first method: a page is to open in any browser."""

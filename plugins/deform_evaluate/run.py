@@ -17,10 +17,10 @@ from deformcli.evaluation import Evaluation, Label, Method, Selection, evaluate,
 from deformcli.recipes import Predictor
 from deformcli.runtime import bar, choose_device, write_atomic, writing
 
-from . import terminal, writers
 from .folders import Folder, Folders
 from .options import MetricOptions, TableOptions, listed
 from .page import Album, to_html
+from .tables import show, to_csv, to_json, to_latex
 
 
 def run(
@@ -86,13 +86,13 @@ def _selection(metrics: MetricOptions, names: Sequence[str], **of_items: Any) ->
 
 def _tell(evaluation: Evaluation, tables: TableOptions) -> None:
     if tables.csv:
-        _write(tables.csv, writers.to_csv(evaluation))
+        _write(tables.csv, to_csv(evaluation))
     if tables.latex:
-        _write(tables.latex, writers.to_latex(evaluation))
+        _write(tables.latex, to_latex(evaluation))
     if tables.as_json:
-        typer.echo(writers.to_json(evaluation))
+        typer.echo(to_json(evaluation))
     else:
-        terminal.show(evaluation)
+        show(evaluation)
 
 
 def _write(path: Path, text: str) -> None:
