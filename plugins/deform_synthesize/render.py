@@ -12,7 +12,7 @@ from deformcli.faces import frame_around
 from deformcli.images import from_unit, to_unit
 
 from .figure import Figure
-from .light import Light, illuminate
+from .light import Light, illuminate, toward
 from .rasterize import rasterize
 
 LAYERS = 6  # surfaces that one can see through one another: strands of hair
@@ -68,8 +68,8 @@ def prepare(figure: Figure, light: Light, cloth: tuple[float, float, float]) -> 
     """Light a figure; every view of it shares this light, which turns with it."""
     received, lamp_seen = illuminate(figure, light)
     columns = [figure.uvs, received, figure.normals, lamp_seen[:, None], figure.cloth[:, None], figure.gloss[:, None]]
-    lamp = np.array(light.lamp, np.float32) * light.exposure
-    return Lit(figure, np.concatenate(columns, 1), lamp, light.direction, np.array(cloth, np.float32))
+    lamp, lit_from = np.array(light.lamp, np.float32) * light.exposure, toward(light.azimuth, light.elevation)
+    return Lit(figure, np.concatenate(columns, 1), lamp, lit_from, np.array(cloth, np.float32))
 
 
 def frontal_camera(figure: Figure, distance: float) -> Camera:
