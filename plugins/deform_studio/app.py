@@ -24,8 +24,7 @@ from .files import Files, shown
 from .jobs import Jobs, Progress, told_error
 from .networks import Networks
 from .options import NetworkOptions
-from .session import Closed, Session, Sessions
-from .strokes import mask_of
+from .session import Closed, Session, Sessions, mask_of
 
 PAGE, PARTS = Path(__file__).with_name("page"), ("studio.js", "studio.css", "icon.svg")
 LONGEST = 4096  # pixels of a picture that is sent to be looked at
@@ -64,13 +63,8 @@ class App:
 
     def start(self, request: Request) -> Response:
         """What there is to open, and the limits."""
-        return JSONResponse(
-            {
-                "photos": [path.name for path in self.files.photos],
-                "folder": str(self.files.folder.absolute()),
-                "max_bytes": self.files.max_bytes,
-            }
-        )
+        files, photos = self.files, [path.name for path in self.files.photos]
+        return JSONResponse({"photos": photos, "folder": str(files.folder.absolute()), "max_bytes": files.max_bytes})
 
     async def open(self, request: Request) -> Response:
         """Open photo ?number of the folder, or the file that is sent, which is called ?name."""
@@ -167,7 +161,6 @@ class App:
     # work
 
     async def inpaint(self, request: Request) -> Response:
-        """Fill what was painted."""
         asked = await _json(request)
         session, number = self._result(request)
         grow = _whole(str(asked.get("grow", 0)))
@@ -180,7 +173,6 @@ class App:
         return self._answered(request, work)
 
     async def faces(self, request: Request) -> Response:
-        """Find faces."""
         session, number = self._result(request)
 
         def work(progress: Progress) -> dict[str, Any]:
@@ -191,7 +183,6 @@ class App:
         return self._answered(request, work)
 
     async def turn(self, request: Request) -> Response:
-        """Turn a face to the front."""
         asked = await _json(request)
         session, number = self._result(request)
         face = _whole(str(asked.get("face")))
