@@ -82,26 +82,17 @@ def _flat(values: dict[str, object], prefix: str = "") -> list[tuple[str, object
 
 def _page(runs: Sequence[Run]) -> str:
     """HTML that needs nothing else: a chart for each number that the runs' logs hold, with a line for each run."""
-    from deformcli.pages import legend, render
+    from deformcli.pages import Line, legend, line_chart, render
 
-    names = dict.fromkeys(name for run in runs for line in run.log for name in line if name != "step")
-    curves = {name: [_thinned(run, name) for run in runs] for name in names}
-    return render(
-        __package__,
-        "curves.html",
-        title="deform runs",
-        legend=legend,
-        runs=[f"{run.folder}: {run.recipe}, {run.step} steps" for run in runs],
-        charts=[_chart(name, lines) for name, lines in curves.items() if any(lines)],
-    )
-
-
-def _chart(name: str, curves: Sequence[list[tuple[float, float]]]) -> str:
-    from deformcli.pages import Line, line_chart
-
-    end = max(step for points in curves for step, _ in points)
-    lines = [Line(points) for points in curves]
-    return line_chart(name, lines, over="steps", ends=(0, end), ticks=[(end, f"{end} steps")])
+    charts = []
+    for name in dict.fromkeys(name for run in runs for line in run.log for name in line if name != "step"):
+        curves = [_thinned(run, name) for run in runs]
+        if any(curves):
+            end = max(step for points in curves for step, _ in points)
+            lines, ticks = [Line(points) for points in curves], [(end, f"{end} steps")]
+            charts.append(line_chart(name, lines, over="steps", ends=(0, end), ticks=ticks))
+    names = [f"{run.folder}: {run.recipe}, {run.step} steps" for run in runs]
+    return render(__package__, "curves.html", title="deform runs", legend=legend, runs=names, charts=charts)
 
 
 def _thinned(run: Run, name: str) -> list[tuple[float, float]]:
