@@ -11,7 +11,7 @@ import typer
 from deformcli import options, registry
 from deformcli.errors import NothingToDoError, UsageError
 
-from .options import MetricOptions, TableOptions
+from .options import MetricOptions, TableOptions, listed
 
 Weights = Annotated[
     list[str] | None,
@@ -79,8 +79,7 @@ def recipe(
     from deformcli.recipes import open_items
     from deformcli.runtime import choose_device
 
-    from .labels import find_labels
-    from .methods import choose_baselines, open_predictors
+    from .methods import choose_baselines, find_labels, open_predictors
     from .run import run
 
     data, gallery = located(data), located(gallery or [])
@@ -102,7 +101,7 @@ def recipe(
     about |= {"gallery": gallery} if gallery else {}
     about |= {"by": by} if by else {}
     batches, people = InOrder(items, 16), list(training_people(gallery or [], size))
-    given = {"predictors": predictors, "gallery": people, "labels": find_labels(items, by)}
+    given = {"predictors": predictors, "gallery": people, "labels": find_labels(items, listed(by))}
     run(first, batches, methods, metrics, tables, about, holes=_holes(items), left_out=batches.left_out, **given)
 
 

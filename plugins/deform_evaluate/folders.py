@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,8 +17,40 @@ from deformcli.metrics import WINDOW
 BATCH = 16
 
 
-class Folders:
-    """The pairs of two folders, by file name without suffix; all are in one group."""
+class Folder:
+    """The pictures of one folder, as true ones; all are in one group."""
+
+    def __init__(self, folder: Path, *, recursive: bool = False) -> None:
+        """Raises UsageError or NothingToDoError naming the folder."""
+        self.paths: Sequence[Any] = _pictures(folder, recursive)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches of pictures of one size: "truth" (N, 3, H, W) in [-1, 1], and "image", what is compared with it."""
+        batch: list[tuple[Tensor, Tensor]] = []
+        for image, truth in map(self.read, self.paths):
+            if batch and (len(batch) == BATCH or batch[0][0].shape != image.shape):
+                yield _stacked(batch)
+                batch = []
+            batch.append((image, truth))
+        yield _stacked(batch)
+
+    def read(self, path: Path) -> tuple[Tensor, Tensor]:
+        """A picture (1, 3, H, W), twice."""
+        picture = to_tensor(read_image(path))
+        return picture, picture
+
+    def target(self, batch: Batch) -> Tensor:
+        return batch["truth"]
+
+    def groups(self, batch: Batch) -> list[str]:
+        return ["all"] * len(batch["truth"])
+
+
+class Folders(Folder):
+    """The pairs of two folders, by file name without suffix."""
 
     def __init__(self, predictions: Path, truths: Path, *, recursive: bool = False) -> None:
         """`recursive`: by the path below the folder. UsageError or NothingToDoError name it, or a lone file."""
@@ -27,55 +60,22 @@ class Folders:
                 count = f"{len(alone)} of {len(one)} have none, the first is" if len(alone) > 1 else "it is"
                 cause = f"{folder} has no picture called {alone[0]}: {count} {one[alone[0]]}"
                 raise UsageError(cause, "give both folders the same files, or take the others away")
-        self.pairs = [(found[stem], wanted[stem]) for stem in sorted(found)]
+        self.paths = [(found[stem], wanted[stem]) for stem in sorted(found)]
 
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __iter__(self) -> Iterator[Batch]:
-        """Batches of pictures of one size: "image" and "truth" (N, 3, H, W) in [-1, 1]."""
-        return _batches(_read(*pair) for pair in self.pairs)
-
-    def target(self, batch: Batch) -> Tensor:
-        return batch["truth"]
-
-    def groups(self, batch: Batch) -> list[str]:
-        return ["all"] * len(batch["truth"])
+    def read(self, pair: tuple[Path, Path]) -> tuple[Tensor, Tensor]:
+        """A picture and the true one. Raises UsageError for two that cannot be compared."""
+        prediction, truth = pair
+        image, true = (to_tensor(read_image(path)) for path in pair)
+        if image.shape != true.shape:
+            have, want = (f"{w} x {h}" for h, w in (image.shape[2:], true.shape[2:]))
+            raise UsageError(f"{prediction} is {have} pixels, {truth} is {want}", "bring them to one size first")
+        if min(image.shape[2:]) < WINDOW:
+            raise UsageError(f"{prediction} is smaller than {WINDOW} pixels", "compare larger pictures")
+        return image, true
 
     def pictures(self, batch: Batch) -> dict[str, Tensor]:
         """None but the two that are compared."""
         return {}
-
-
-class Folder:
-    """The pictures of one folder, as true ones; all are in one group."""
-
-    def __init__(self, folder: Path, *, recursive: bool = False) -> None:
-        """Raises UsageError or NothingToDoError naming the folder."""
-        self.paths = _pictures(folder, recursive)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __iter__(self) -> Iterator[Batch]:
-        """Batches of pictures of one size: "truth" (N, 3, H, W) in [-1, 1]."""
-        return _batches((picture, picture) for picture in map(to_tensor, map(read_image, self.paths)))
-
-    def target(self, batch: Batch) -> Tensor:
-        return batch["truth"]
-
-    def groups(self, batch: Batch) -> list[str]:
-        return ["all"] * len(batch["truth"])
-
-
-def _batches(pairs: Iterable[tuple[Tensor, Tensor]]) -> Iterator[Batch]:
-    batch: list[tuple[Tensor, Tensor]] = []
-    for image, truth in pairs:
-        if batch and (len(batch) == BATCH or batch[0][0].shape != image.shape):
-            yield _stacked(batch)
-            batch = []
-        batch.append((image, truth))
-    yield _stacked(batch)
 
 
 def _by_stem(folder: Path, recursive: bool) -> dict[str, Path]:
@@ -98,16 +98,6 @@ def _pictures(folder: Path, recursive: bool) -> list[Path]:
         remedy = f"name a folder of {' '.join(READABLE)} files" + ("" if recursive else ", or look deeper with -r")
         raise NothingToDoError(f"{folder}: no picture there", remedy)
     return found
-
-
-def _read(prediction: Path, truth: Path) -> tuple[Tensor, Tensor]:
-    image, true = (to_tensor(read_image(path)) for path in (prediction, truth))
-    if image.shape != true.shape:
-        have, want = (f"{w} x {h}" for h, w in (image.shape[2:], true.shape[2:]))
-        raise UsageError(f"{prediction} is {have} pixels, {truth} is {want}", "bring them to one size first")
-    if min(image.shape[2:]) < WINDOW:
-        raise UsageError(f"{prediction} is smaller than {WINDOW} pixels", "compare larger pictures")
-    return image, true
 
 
 def _stacked(batch: list[tuple[Tensor, Tensor]]) -> Batch:

@@ -1,9 +1,10 @@
-"""What is compared: networks by their weights, and baselines that need none."""
+"""What is compared, networks by their weights and baselines that need none; and by which labels of items."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from deformcli.data import Batch
 from deformcli.errors import UsageError
-from deformcli.evaluation import TARGET, Method
+from deformcli.evaluation import TARGET, Label, Method
 from deformcli.recipes import Predictor, Recipe, open_items
 from deformcli.runs import WEIGHTS
 from deformcli.weights import file_sha256, resolve_weights
@@ -75,3 +76,19 @@ def _mean_picture(kind: type[Recipe], predictor: Predictor, data: Sequence[str],
         return torch.where(batch["known"] > 0, target, picture) if "known" in batch else picture
 
     return predict
+
+
+def find_labels(items: Any, by: Sequence[str]) -> Mapping[str, Label]:
+    """The labels named, each once. Raises UsageError for one that no item has."""
+
+    def labels(index: int) -> Mapping[str, str]:
+        return items.labels(index) if hasattr(items, "labels") else {}  # the items of other plugins may have none
+
+    known = {name: None for index in range(len(items) if by else 0) for name in labels(index)}
+    for name in by:
+        if name not in known:
+            remedy = (
+                f"labels are: {', '.join(known)}" if known else "see docs/evaluation.md for the table they come from"
+            )
+            raise UsageError(f"--by {name}: no picture has such a label", remedy)
+    return {name: lambda index, name=name: labels(index).get(name, "") for name in by}

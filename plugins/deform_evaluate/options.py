@@ -9,6 +9,12 @@ import typer
 
 from deformcli import options
 
+
+def listed(text: str) -> list[str]:
+    """What stands between commas, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
 _metrics = partial(typer.Option, rich_help_panel="Metrics")
 _tables = partial(typer.Option, rich_help_panel="Tables")
 

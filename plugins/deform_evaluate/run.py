@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -13,15 +13,14 @@ from torch import Tensor
 
 from deformcli.data import Batch
 from deformcli.errors import PartialError, UsageError
-from deformcli.evaluation import Evaluation, Label, Method, evaluate, measure_sets, select_metrics, tabulate
+from deformcli.evaluation import Evaluation, Label, Method, Selection, evaluate, measure_sets, select_metrics, tabulate
 from deformcli.recipes import Predictor
 from deformcli.runtime import bar, choose_device, write_atomic, writing
 
-from . import terminal, writers
-from .album import Album
 from .folders import Folder, Folders
-from .options import MetricOptions, TableOptions
-from .page import to_html
+from .options import MetricOptions, TableOptions, listed
+from .page import Album, to_html
+from .tables import show, to_csv, to_json, to_latex
 
 
 def run(
@@ -44,19 +43,7 @@ def run(
 
     Raises PartialError if there are any, when all is written.
     """
-    selection = select_metrics(
-        _names(metrics),
-        choose_device(metrics.device),
-        identity=metrics.identity,
-        perceptual=metrics.perceptual,
-        lpips=metrics.lpips,
-        features=metrics.features or (),
-        holes=holes,
-        predictors=predictors,
-        seed=metrics.seed,
-        offline=metrics.offline,
-        gallery=gallery,
-    )
+    selection = _selection(metrics, listed(metrics.metrics), holes=holes, predictors=predictors, gallery=gallery)
     album = Album(truth.pictures) if tables.html else None
     shown = _shown(batches, not tables.no_progress)
     evaluation, found = evaluate(
@@ -80,16 +67,7 @@ def run_sets(
     """Measure one set of pictures against another. Raises UsageError if that is not what was asked for."""
     if tables.html:
         raise UsageError("--html shows pairs, and --unpaired has none", "leave it out; --json, --csv and --latex serve")
-    selection = select_metrics(
-        _names(metrics) or ["fid", "kid"],
-        choose_device(metrics.device),
-        identity=metrics.identity,
-        perceptual=metrics.perceptual,
-        lpips=metrics.lpips,
-        features=metrics.features or (),
-        seed=metrics.seed,
-        offline=metrics.offline,
-    )
+    selection = _selection(metrics, listed(metrics.metrics) or ["fid", "kid"])
     if selection.metrics:
         names = ", ".join(metric.column.name for metric in selection.metrics)
         raise UsageError(f"--unpaired measures sets, not pairs: {names}", "choose among fid, kid, is and --features")
@@ -98,19 +76,23 @@ def run_sets(
     _tell(tabulate(found, [name], selection, about=about, seed=metrics.seed), tables)
 
 
-def _names(metrics: MetricOptions) -> list[str]:
-    return [name for name in metrics.metrics.split(",") if name]
+def _selection(metrics: MetricOptions, names: Sequence[str], **of_items: Any) -> Selection:
+    networks = {name: getattr(metrics, name) for name in ("identity", "perceptual", "lpips")}
+    features, device = metrics.features or (), choose_device(metrics.device)
+    return select_metrics(
+        names, device, **networks, features=features, seed=metrics.seed, offline=metrics.offline, **of_items
+    )
 
 
 def _tell(evaluation: Evaluation, tables: TableOptions) -> None:
     if tables.csv:
-        _write(tables.csv, writers.to_csv(evaluation))
+        _write(tables.csv, to_csv(evaluation))
     if tables.latex:
-        _write(tables.latex, writers.to_latex(evaluation))
+        _write(tables.latex, to_latex(evaluation))
     if tables.as_json:
-        typer.echo(writers.to_json(evaluation))
+        typer.echo(to_json(evaluation))
     else:
-        terminal.show(evaluation)
+        show(evaluation)
 
 
 def _write(path: Path, text: str) -> None:

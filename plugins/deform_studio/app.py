@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -22,10 +24,9 @@ from .files import Files, shown
 from .jobs import Jobs, Progress, told_error
 from .networks import Networks
 from .options import NetworkOptions
-from .session import Closed, Session, Sessions
-from .strokes import mask_of
+from .session import Closed, Session, Sessions, mask_of
 
-PAGE = Path(__file__).with_name("page")
+PAGE, PARTS = Path(__file__).with_name("page"), ("studio.js", "studio.css", "icon.svg")
 LONGEST = 4096  # pixels of a picture that is sent to be looked at
 MOST_JSON = 64 * 2**20  # bytes of what was painted
 
@@ -43,7 +44,7 @@ class App:
         result = "/{token}/photos/{id}/{number:int}"
         return [
             Route("/{token}/", lambda request: FileResponse(PAGE / "index.html")),
-            Route("/{token}/{name:str}", self.part),
+            *(Route(f"/{{token}}/{name}", lambda request, name=name: FileResponse(PAGE / name)) for name in PARTS),
             Route("/{token}/api/start", self.start),
             Route("/{token}/api/open", self.open, methods=["POST"]),
             Route("/{token}/photos/{id}/close", self.close, methods=["POST"]),
@@ -58,24 +59,12 @@ class App:
             Route(f"{result}/turn", self.turn, methods=["POST"]),
         ]
 
-    def part(self, request: Request) -> Response:
-        """The script and the style."""
-        name = request.path_params["name"]
-        if name not in ("studio.js", "studio.css", "icon.svg"):
-            return Response(status_code=404)
-        return FileResponse(PAGE / name)
-
     # photos
 
     def start(self, request: Request) -> Response:
         """What there is to open, and the limits."""
-        return JSONResponse(
-            {
-                "photos": [path.name for path in self.files.photos],
-                "folder": str(self.files.folder.absolute()),
-                "max_bytes": self.files.max_bytes,
-            }
-        )
+        files, photos = self.files, [path.name for path in self.files.photos]
+        return JSONResponse({"photos": photos, "folder": str(files.folder.absolute()), "max_bytes": files.max_bytes})
 
     async def open(self, request: Request) -> Response:
         """Open photo ?number of the folder, or the file that is sent, which is called ?name."""
@@ -172,7 +161,6 @@ class App:
     # work
 
     async def inpaint(self, request: Request) -> Response:
-        """Fill what was painted."""
         asked = await _json(request)
         session, number = self._result(request)
         grow = _whole(str(asked.get("grow", 0)))
@@ -185,7 +173,6 @@ class App:
         return self._answered(request, work)
 
     async def faces(self, request: Request) -> Response:
-        """Find faces."""
         session, number = self._result(request)
 
         def work(progress: Progress) -> dict[str, Any]:
@@ -196,7 +183,6 @@ class App:
         return self._answered(request, work)
 
     async def turn(self, request: Request) -> Response:
-        """Turn a face to the front."""
         asked = await _json(request)
         session, number = self._result(request)
         face = _whole(str(asked.get("face")))
@@ -252,8 +238,6 @@ async def _body(request: Request, most: int) -> bytes:
 
 
 async def _json(request: Request) -> Mapping[str, Any]:
-    import json
-
     try:
         asked = json.loads(await _body(request, MOST_JSON))
     except ValueError as error:
@@ -290,7 +274,5 @@ def _shown(picture: Picture, place: tuple[slice, slice], longest: int) -> Respon
 
 
 def _attached(data: bytes, name: str) -> Response:
-    from urllib.parse import quote
-
     about = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
     return Response(data, media_type="application/octet-stream", headers=about)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+import webbrowser
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import typer
 
 from deformcli import options
-from deformcli.errors import UsageError
+from deformcli.errors import UsageError, debugging
 
 from .options import FileOptions, NetworkOptions, ServerOptions
+
+if TYPE_CHECKING:
+    from .files import Files
+    from .security import Guard
 
 
 @options.spread
@@ -20,12 +28,39 @@ def studio(files: FileOptions, network: NetworkOptions, server: ServerOptions) -
 
     from .files import Files
     from .security import Guard, listening, read_password
-    from .server import serve
 
-    opened = Files.of(files)
+    named = Files.of(files)
     password = read_password(server.host, server.password_file)
-    with listening(server.host, server.port) as socket:
+    with listening(server.host, server.port) as opened:
         guard = Guard(server.host, password)
-        address = guard.address(socket.getsockname()[1])
+        address = guard.address(opened.getsockname()[1])
         typer.echo(f"deform studio is at {address}\nCtrl-C ends it", err=True)
-        serve(opened, network, guard, socket, address if server.browser else None)
+        _serve(named, network, guard, opened, address if server.browser else None)
+
+
+def _serve(files: Files, options: NetworkOptions, guard: Guard, opened: socket.socket, browse: str | None) -> None:
+    """Answer at the socket until Ctrl-C; show the address `browse` in a browser."""
+    import uvicorn
+
+    from deformcli.images import pillow_limits
+
+    from .app import build_app
+    from .jobs import Jobs
+
+    jobs = Jobs()
+    config = uvicorn.Config(
+        guard.around(build_app(files, options, jobs)),
+        log_level="info" if debugging() else "critical",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=1,
+    )
+    if browse:  # the socket listens already
+        threading.Thread(target=webbrowser.open, args=(browse,), daemon=True).start()
+    with pillow_limits(files.max_pixels):
+        try:
+            uvicorn.Server(config).run([opened])
+        finally:
+            jobs.close()

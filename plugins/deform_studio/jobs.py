@@ -96,7 +96,6 @@ def told_error(error: Exception) -> dict[str, str]:
 
 
 def _end(work: Work, progress: Progress) -> dict[str, Any]:
-    """The last line."""
     try:
         progress(None)
         return {"result": work(progress)}

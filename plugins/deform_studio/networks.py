@@ -28,9 +28,8 @@ class Networks:
     """Loaded when they are first needed, and kept. To be used by one thread."""
 
     def __init__(self, options: NetworkOptions, files: Files) -> None:
-        self.options = options
+        self.options, self.files = options, files
         self.where = {"device": options.device, "offline": options.offline}
-        self.more = _flags(options, files)
 
     def warm_up(self, progress: Progress) -> dict[str, Any]:
         """Load what fills holes while the first mask is painted."""
@@ -77,9 +76,14 @@ class Networks:
 
     def flags(self, session: Session, number: int, command: str) -> Sequence[str]:
         """Options of the command beside the work's own."""
-        weights = self.options.inpaint_weights if command == "inpaint" else self.options.frontalize_weights
-        frame = self.more["frame"] if len(session.steps(number)) == 0 else ()
-        return [*(("--weights", weights) if weights else ()), *self.more["always"], *frame]
+        options, files = self.options, self.files
+        values = {
+            "--weights": options.inpaint_weights if command == "inpaint" else options.frontalize_weights,
+            "--device": options.device if options.device != "auto" else None,
+            "--max-pixels": files.max_pixels if files.max_pixels != FileOptions.max_pixels else None,
+            "--frame": files.frame if not session.steps(number) else None,  # of the command that reads the photo
+        }
+        return [word for flag, value in values.items() if value for word in (flag, str(value))]
 
     def _inpaint(self, rgb: np.ndarray, mask: np.ndarray, grow: int, progress: Progress) -> np.ndarray:
         return deformcli.inpaint(
@@ -110,10 +114,3 @@ class Networks:
         predictor = registry.choose("recipe", "frontalize", registry.recipes()).predictor
         chosen = self.options.frontalize_weights or predictor.default_weights
         return predictor.from_weights(resolve_weights(chosen, task=predictor.task, offline=self.options.offline))
-
-
-def _flags(options: NetworkOptions, files: Files) -> Mapping[str, Sequence[str]]:
-    """Options of every command, and of the one that reads the photo."""
-    always = [] if options.device == "auto" else ["--device", options.device]
-    always += [] if files.max_pixels == FileOptions.max_pixels else ["--max-pixels", str(files.max_pixels)]
-    return {"always": always, "frame": [] if files.frame is None else ["--frame", str(files.frame)]}

@@ -40,7 +40,6 @@ class Guard:
         self.token = token or secrets.token_urlsafe(24)
 
     def address(self, port: int) -> str:
-        """The page's."""
         host = socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host
         return f"http://{f'[{host}]' if ':' in host else host}:{port}/{self.token}/"
 
@@ -64,7 +63,6 @@ class Guard:
         return guarded
 
     def refusal(self, headers: Headers, path: str) -> Response | None:
-        """Why a request is refused, if it is."""
         if not self._is_ours(headers.get("host", "")):  # another name that leads here: DNS rebinding
             return _refused("this is not the address of the page")
         if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):

@@ -1,7 +1,8 @@
-"""What a tab opened, and what became of it: results that stay, so that the tab can go back to any and on from any."""
+"""What a tab opened and painted, and what became of it: results that stay, so that it can go back to any and on."""
 
 from __future__ import annotations
 
+import math
 import secrets
 import shlex
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
+import cv2
 import numpy as np
 
 from deformcli.errors import DeformError, UsageError
@@ -17,6 +20,9 @@ from deformcli.faces import Face
 from deformcli.images import Picture
 
 MOST = 16  # photos that are open at once; a tab has one
+MOST_POINTS = 1_000_000  # of what is painted
+SHIFT = 4  # bits behind the point of OpenCV's coordinates
+FAR = 1_000_000  # pixels: nobody paints further from a photo
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,22 +42,16 @@ class Step:
     @classmethod
     def between(cls, command: Sequence[str], before: np.ndarray, after: np.ndarray, mask: np.ndarray | None) -> Step:
         """The step from one picture (H, W, 3) to another, of which the box of changed pixels is kept."""
-        changed = (before != after).any(2)
-        place = _span(changed.any(1)), _span(changed.any(0))
+        left, top, width, height = cv2.boundingRect((before != after).any(2).astype(np.uint8))
+        place = slice(top, top + height), slice(left, left + width)
         return cls(command, after[place].copy(), place, mask)
 
     def applied(self, picture: Picture) -> Picture:
-        """What becomes of a picture."""
         if self.place is None:
             return picture.resized_to(self.pixels)
         rgb = picture.rgb.copy()
         rgb[self.place] = self.pixels
         return picture.replaced(rgb)
-
-
-def _span(changed: np.ndarray) -> slice:
-    found = np.flatnonzero(changed)
-    return slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 0)
 
 
 class Session:
@@ -139,6 +139,38 @@ class Sessions:
         return session
 
     def close(self, name: str) -> None:
-        """Forget it, if it is there."""
         with self.lock:
             self.opened.pop(name, None)
+
+
+def mask_of(strokes: Any, size: tuple[int, int]) -> np.ndarray:
+    """The mask (H, W) uint8, 255 = fill, of strokes drawn one after the other.
+
+    Args:
+        strokes: [{"radius": pixels, "erase": bool, "points": [[x, y], ...]}, ...], as the page sends them; a pixel's
+            centre is at (0.5, 0.5).
+        size: width and height.
+
+    Raises:
+        UsageError: they are not like that.
+    """
+    mask = np.zeros(size[::-1], np.uint8)
+    try:
+        if sum(len(stroke["points"]) for stroke in strokes) > MOST_POINTS:
+            raise ValueError("too many points")
+        for stroke in strokes:
+            _draw(mask, np.array(stroke["points"], float), float(stroke["radius"]), 0 if stroke["erase"] else 255)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise UsageError("what was painted did not arrive whole", "reload the page and paint again") from error
+    return mask
+
+
+def _draw(mask: np.ndarray, points: np.ndarray, radius: float, value: int) -> None:
+    """One stroke, its ends round, in place."""
+    if points.ndim != 2 or points.shape[1] != 2 or not (abs(points) < FAR).all() or not 0 < radius < 10_000:
+        raise ValueError("no stroke")
+    fixed = np.round((points - 0.5) * 2**SHIFT).astype(np.int32)
+    thickness = max(1, math.ceil(2 * radius))
+    for x, y in fixed:
+        cv2.circle(mask, (int(x), int(y)), round(radius * 2**SHIFT), value, cv2.FILLED, cv2.LINE_8, SHIFT)
+    cv2.polylines(mask, [fixed[:, None]], False, value, thickness, cv2.LINE_8, SHIFT)

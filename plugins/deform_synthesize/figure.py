@@ -89,7 +89,8 @@ def build(assets: Path, person: Person) -> Figure:
     body = shape_body(assets, person)
     parts = [_Part(_bust(assets), body, _skin(assets, person), (0, 0), 0, False)]
     eyes = place(assets, "eyes/high-poly/high-poly.obj", "eyes/high-poly.obj")
-    worn = [(eyes, _eye_texture(assets, person), (1024, 512), 1.0)]
+    iris = cv2.resize(read_texture(irises(assets) / person.eyes), (256, 256), interpolation=cv2.INTER_AREA)
+    worn = [(eyes, iris, (1024, 512), 1.0)]
     brow = tuple(0.6 * channel for channel in person.hair_colour)
     for kind, name, colour, corner, gloss in (
         ("eyelashes", person.lashes, (0.012, 0.01, 0.009), (1536, 0), 0.0),
@@ -122,15 +123,8 @@ def _skin(assets: Path, person: Person) -> np.ndarray:
     for name, share in person.skins.items():
         picture = read_texture(skins(assets) / name)[..., :3]
         mixed += share * cv2.resize(picture, (1024, 1024), interpolation=cv2.INTER_CUBIC)
-    return _opaque(np.clip(mixed * person.tint, 0, 255).astype(np.uint8))
-
-
-def _opaque(picture: np.ndarray) -> np.ndarray:
-    return np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
-
-
-def _eye_texture(assets: Path, person: Person) -> np.ndarray:
-    return cv2.resize(read_texture(irises(assets) / person.eyes), (256, 256), interpolation=cv2.INTER_AREA)
+    skin = np.clip(mixed * person.tint, 0, 255).astype(np.uint8)
+    return np.dstack([skin, np.full((1024, 1024), 255, np.uint8)])
 
 
 def _dyed(folder: Path, colour: tuple[float, ...]) -> np.ndarray:

@@ -29,10 +29,6 @@ class Light:
     fill: float  # and how much more of it comes from the front
     exposure: float
 
-    @property
-    def direction(self) -> np.ndarray:
-        return _direction(self.azimuth, self.elevation)
-
 
 def random_light(rng: np.random.Generator) -> Light:
     warmth = rng.normal(0, 0.12)
@@ -51,7 +47,7 @@ def random_light(rng: np.random.Generator) -> Light:
     )
 
 
-def _direction(azimuth: float, elevation: float) -> np.ndarray:
+def toward(azimuth: float, elevation: float) -> np.ndarray:
     a, e = np.radians([azimuth, elevation])
     return np.array([np.sin(a) * np.cos(e), -np.sin(e), np.cos(a) * np.cos(e)], np.float32)
 
@@ -69,7 +65,7 @@ def illuminate(figure: Figure, light: Light) -> tuple[np.ndarray, np.ndarray]:
     Returns: (V, 3) what a white surface there would send back, linear, about `light.exposure` in the middle of the
     face; (V,) how much of the lamp is seen from there, 0 to 1.
     """
-    spread = np.stack([_direction(light.azimuth + 9 * np.cos(t), light.elevation + 9 * np.sin(t)) for t in range(LAMP)])
+    spread = np.stack([toward(light.azimuth + 9 * np.cos(t), light.elevation + 9 * np.sin(t)) for t in range(LAMP)])
     around = _ball(AROUND)
     upward = (1 - around[:, 1:2]) / 2
     glow = np.array(light.below) + (np.array(light.above) - np.array(light.below)) * upward

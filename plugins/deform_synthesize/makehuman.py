@@ -7,17 +7,16 @@ Coordinates are MakeHuman's: x to the figure's left, y up, z to the front, one u
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from deformcli.errors import UsageError
-
-T = TypeVar("T")
 
 
 class Mesh(NamedTuple):
@@ -62,19 +61,18 @@ def base_mesh(assets: Path) -> Mesh:
 
 
 def skins(assets: Path) -> Path:
-    """The folder of the skins' pictures."""
     return place(assets, "skins/textures", "skins")
 
 
 def irises(assets: Path) -> Path:
-    """The folder of the eyes' pictures."""
     return place(assets, "eyes/materials", "eyes")
 
 
-def _read(path: Path, parse: Callable[[list[str]], T]) -> T:
-    """What `parse` makes of the lines. Raises UsageError naming the file."""
+@contextmanager
+def _lines(path: Path) -> Iterator[list[str]]:
+    """Of a text file, to be parsed. Raises UsageError naming the file if it is not there, or cannot be parsed."""
     try:
-        return parse(path.read_text("utf-8").splitlines())
+        yield path.read_text("utf-8").splitlines()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "name MakeHuman's assets with --assets") from error
     except (ValueError, IndexError, KeyError) as error:
@@ -84,73 +82,66 @@ def _read(path: Path, parse: Callable[[list[str]], T]) -> T:
 @lru_cache(maxsize=64)
 def read_mesh(path: Path) -> Mesh:
     """A .obj file of triangles and quads with texture places. Raises UsageError naming the file."""
-    return _read(path, _parse_mesh)
-
-
-def _parse_mesh(lines: list[str]) -> Mesh:
-    positions, uvs, corners, groups = [], [], [], []
-    group = ""
-    for line in lines:
-        kind, *words = line.split() or [""]
-        if kind == "v":
-            positions.append([float(word) for word in words[:3]])
-        elif kind == "vt":
-            uvs.append([float(word) for word in words[:2]])
-        elif kind == "g":
-            group = " ".join(words)
-        elif kind == "f":
-            face = [[int(number) - 1 for number in word.split("/")[:2]] for word in words]
-            fans = [[face[0], face[i], face[i + 1]] for i in range(1, len(face) - 1)]
-            corners += fans
-            groups += [group] * len(fans)
-    table = np.array(corners, np.int32).reshape(-1, 3, 2)
-    mesh = Mesh(np.array(positions), np.array(uvs), table[..., 0], table[..., 1], np.array(groups))
-    if not table.size:
-        raise ValueError("no faces")
-    for name, indices, values in (("vertex", mesh.triangles, positions), ("texture place", mesh.uv_triangles, uvs)):
-        if not 0 <= indices.min() <= indices.max() < len(values):
-            raise ValueError(f"a face names a {name} that is not there")
-    return mesh
+    with _lines(path) as lines:
+        positions, uvs, corners, groups = [], [], [], []
+        group = ""
+        for line in lines:
+            kind, *words = line.split() or [""]
+            if kind == "v":
+                positions.append([float(word) for word in words[:3]])
+            elif kind == "vt":
+                uvs.append([float(word) for word in words[:2]])
+            elif kind == "g":
+                group = " ".join(words)
+            elif kind == "f":
+                face = [[int(number) - 1 for number in word.split("/")[:2]] for word in words]
+                fans = [[face[0], face[i], face[i + 1]] for i in range(1, len(face) - 1)]
+                corners += fans
+                groups += [group] * len(fans)
+        table = np.array(corners, np.int32).reshape(-1, 3, 2)
+        mesh = Mesh(np.array(positions), np.array(uvs), table[..., 0], table[..., 1], np.array(groups))
+        if not table.size:
+            raise ValueError("no faces")
+        for name, indices, values in (("vertex", mesh.triangles, positions), ("texture place", mesh.uv_triangles, uvs)):
+            if not 0 <= indices.min() <= indices.max() < len(values):
+                raise ValueError(f"a face names a {name} that is not there")
+        return mesh
 
 
 @lru_cache(maxsize=1024)
 def read_shape(path: Path) -> Shape:
     """A .target file: lines `vertex dx dy dz`. Raises UsageError naming the file."""
-    return _read(path, _parse_shape)
-
-
-def _parse_shape(lines: list[str]) -> Shape:
-    rows = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    table = np.loadtxt(rows, ndmin=2) if rows else np.zeros((0, 4))
-    if table.shape[1] != 4:
-        raise ValueError("expected lines of four numbers")
-    vertices = table[:, 0].astype(np.int64)
-    if (vertices != table[:, 0]).any() or (vertices < 0).any():
-        raise ValueError("a vertex is no whole number")
-    return Shape(vertices, table[:, 1:].astype(np.float32))
+    with _lines(path) as lines:
+        rows = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        table = np.loadtxt(rows, ndmin=2) if rows else np.zeros((0, 4))
+        if table.shape[1] != 4:
+            raise ValueError("expected lines of four numbers")
+        vertices = table[:, 0].astype(np.int64)
+        if (vertices != table[:, 0]).any() or (vertices < 0).any():
+            raise ValueError("a vertex is no whole number")
+        return Shape(vertices, table[:, 1:].astype(np.float32))
 
 
 @lru_cache(maxsize=64)
 def read_binding(path: Path) -> Binding:
     """A .mhclo file. Raises UsageError naming the file."""
-    return _read(path, _parse_binding)
-
-
-def _parse_binding(lines: list[str]) -> Binding:
-    scales: dict[str, tuple[int, int, float]] = {}
-    rows = []
-    for line in lines:
-        first, *words = line.split() or ["#"]
-        if first.endswith("_scale"):
-            scales[first[0]] = (int(words[0]), int(words[1]), float(words[2]))
-        elif first.isdigit():  # keywords may stand between and after the vertices
-            numbers = [float(word) for word in words]
-            exact = [float(first), 0, 0, 1, 0, 0, 0, 0, 0]
-            rows.append([float(first), *numbers] if numbers else exact)
-    if not rows or {len(row) for row in rows} != {9}:
-        raise ValueError("expected lines of one or nine numbers")
-    table = np.array(rows)
-    return Binding(table[:, :3].astype(np.int64), table[:, 3:6], table[:, 6:], tuple(scales[axis] for axis in "xyz"))
+    with _lines(path) as lines:
+        scales: dict[str, tuple[int, int, float]] = {}
+        rows = []
+        for line in lines:
+            first, *words = line.split() or ["#"]
+            if first.endswith("_scale"):
+                scales[first[0]] = (int(words[0]), int(words[1]), float(words[2]))
+            elif first.isdigit():  # keywords may stand between and after the vertices
+                numbers = [float(word) for word in words]
+                exact = [float(first), 0, 0, 1, 0, 0, 0, 0, 0]
+                rows.append([float(first), *numbers] if numbers else exact)
+        if not rows or {len(row) for row in rows} != {9}:
+            raise ValueError("expected lines of one or nine numbers")
+        table = np.array(rows)
+        return Binding(
+            table[:, :3].astype(np.int64), table[:, 3:6], table[:, 6:], tuple(scales[axis] for axis in "xyz")
+        )
 
 
 @lru_cache(maxsize=64)

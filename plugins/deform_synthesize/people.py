@@ -42,7 +42,6 @@ class Person:
 
 
 def random_person(assets: Path, rng: np.random.Generator) -> Person:
-    """Draw a grown-up at random."""
     age = float(np.clip(18 + rng.gamma(2.0, 13.0), 18, 80))
     male = float(np.clip(rng.random() < 0.5, 0.06, 0.94) + rng.uniform(-0.06, 0.06))
     names = ("african", "asian", "caucasian")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from deformcli.data import Sample, person_file, write_index, write_person
+from deformcli.data import Sample, make_pair, person_file, read_head, write_index, write_person
 from deformcli.errors import DeformError, PartialError, UsageError
+from deformcli.images import to_uint8
 from deformcli.runtime import bar, log, write_atomic, writing
 
 MULTIPIE = tuple(range(-90, 91, 15))
@@ -128,3 +129,20 @@ def _one_thread() -> None:
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+
+
+def make_photo(config: SetConfig, identity: str, photos: Mapping[str, tuple[Path, bytes]]) -> list[Sample]:
+    """A photo's samples, turned to all sides in 2.5D. Raises Unreadable if it cannot be read."""
+    rng = config.random(identity)
+    try:
+        head = read_head(*photos[identity])
+    except UsageError as error:
+        raise Unreadable(error.cause, error.remedy) from error
+    samples = []
+    for yaw, pitch, roll in config.draw_angles(rng):
+        pair = make_pair(head, yaw, pitch, roll, config.size, rng)
+        about = {"yaw": yaw, "pitch": pitch, "roll": roll, "light": "of the photo"}
+        about |= {"source": photos[identity][0].name, "licence": "of the photo"}
+        image, target = to_uint8(pair.image), to_uint8(pair.target)
+        samples.append(Sample(image, target, pair.flow.numpy(), pair.seen[0].numpy(), pair.face[0].numpy(), about))
+    return samples

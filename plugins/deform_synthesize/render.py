@@ -12,7 +12,7 @@ from deformcli.faces import frame_around
 from deformcli.images import from_unit, to_unit
 
 from .figure import Figure
-from .light import Light, illuminate
+from .light import Light, illuminate, toward
 from .rasterize import rasterize
 
 LAYERS = 6  # surfaces that one can see through one another: strands of hair
@@ -62,17 +62,14 @@ class View(NamedTuple):
     image: np.ndarray  # (S, S, 3) uint8
     flow: np.ndarray  # (2, S, S) float16, to the frontal picture
     seen: np.ndarray  # (S, S) bool, what is visible there too
-    yaw: float
-    pitch: float
-    roll: float
 
 
 def prepare(figure: Figure, light: Light, cloth: tuple[float, float, float]) -> Lit:
     """Light a figure; every view of it shares this light, which turns with it."""
     received, lamp_seen = illuminate(figure, light)
     columns = [figure.uvs, received, figure.normals, lamp_seen[:, None], figure.cloth[:, None], figure.gloss[:, None]]
-    lamp = np.array(light.lamp, np.float32) * light.exposure
-    return Lit(figure, np.concatenate(columns, 1), lamp, light.direction, np.array(cloth, np.float32))
+    lamp, lit_from = np.array(light.lamp, np.float32) * light.exposure, toward(light.azimuth, light.elevation)
+    return Lit(figure, np.concatenate(columns, 1), lamp, lit_from, np.array(cloth, np.float32))
 
 
 def frontal_camera(figure: Figure, distance: float) -> Camera:
@@ -81,14 +78,6 @@ def frontal_camera(figure: Figure, distance: float) -> Camera:
     side, corner = _frame(figure, camera, None)
     zoom = side / CROP
     return camera._replace(side=WORLD * zoom, corner=corner - MARGIN * zoom)
-
-
-def turned_camera(
-    figure: Figure, distance: float, angles: tuple[float, float, float], rng: np.random.Generator | None
-) -> Camera:
-    camera = Camera(rotation(*angles), distance, CROP, np.zeros(2))
-    side, corner = _frame(figure, camera, rng)
-    return camera._replace(side=side, corner=corner)
 
 
 def _frame(figure: Figure, camera: Camera, rng: np.random.Generator | None) -> tuple[float, np.ndarray]:
@@ -185,17 +174,19 @@ class Studio:
 
     def view(self, angles: tuple[float, float, float], rng: np.random.Generator | None) -> View:
         """The person turned by yaw, pitch and roll in degrees; `rng` jitters the framing."""
-        camera = turned_camera(self.lit.figure, self.distance, angles, rng)
+        camera = Camera(rotation(*angles), self.distance, CROP, np.zeros(2))
+        side, corner = _frame(self.lit.figure, camera, rng)
+        camera = camera._replace(side=side, corner=corner)
         pixels = self.size * FINER
         drawn = draw(self.lit, camera, pixels, self._behind(camera, pixels))
         goal, seen = self._where(drawn, camera)
-        nearest = _nearest_of_each(drawn.distance, self.size)
+        nearest = _blocks(drawn.distance, self.size).argmin(2)
         zoom = self.size / self.camera.side * WORLD / CROP
         start = self.camera.corner + MARGIN * self.camera.side / WORLD
-        flow = (goal - start) * zoom - _centres(pixels)[..., :] / FINER
+        flow = (goal - start) * zoom - _centres(pixels) / FINER
         flow = np.take_along_axis(_blocks(flow, self.size), nearest[..., None, None], 2)[:, :, 0]
         seen = np.take_along_axis(_blocks(seen, self.size), nearest[..., None], 2)[..., 0]
-        return View(_smaller(drawn.image, self.size), flow.transpose(2, 0, 1).astype(np.float16), seen, *angles)
+        return View(_smaller(drawn.image, self.size), flow.transpose(2, 0, 1).astype(np.float16), seen)
 
     def _behind(self, camera: Camera, pixels: int) -> np.ndarray:
         places = camera.corner + _centres(pixels) * (camera.side / pixels)
@@ -231,10 +222,6 @@ def _blocks(values: np.ndarray, size: int) -> np.ndarray:
     """(size * FINER, size * FINER, ...) -> (size, size, FINER * FINER, ...)."""
     parts = values.reshape(size, FINER, size, FINER, *values.shape[2:])
     return np.moveaxis(parts, 2, 1).reshape(size, size, FINER * FINER, *values.shape[2:])
-
-
-def _nearest_of_each(distance: np.ndarray, size: int) -> np.ndarray:
-    return _blocks(distance, size).argmin(2)
 
 
 def _halve(values: np.ndarray, size: int) -> np.ndarray:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ import typer
 from deformcli import options, registry
 from deformcli.errors import UsageError
 from deformcli.runs import RUNS, last_run, new_run
-from deformcli.runtime import log, writing
+from deformcli.runtime import bar, is_shown, log, writing
 
 from .options import ProcessOptions, RunOptions, StartOptions, TrainingOptions
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from torch.utils.data import Dataset
 
     from deformcli.recipes import Recipe
-    from deformcli.training import Processes, Trainer
+    from deformcli.training import Losses, Processes, Trainer
 
 
 @options.spread
@@ -76,8 +78,6 @@ def train(
         if run.out is None and processes.leading:  # the others write nothing
             trainer.out = out or _new_folder(task)
             log.info("the run is %s", trainer.out)
-        from .progress import progress
-
         with progress(trainer, not process.no_progress) as report:
             trainer.run(report, {"data": data}, process.tensorboard)
         if processes.leading:
@@ -183,3 +183,25 @@ def _measured(recipe: Recipe, data: list[str]) -> list[str]:
     return (
         command if masks == getattr(recipe.predictor.defaults, "masks", ()) else [*command, "--masks", ",".join(masks)]
     )
+
+
+@contextmanager
+def progress(trainer: Trainer, wanted: bool) -> Iterator[Callable[[int, Losses], None]]:
+    """A bar with pace and loss on a terminal, a line now and then elsewhere; nothing from processes that follow."""
+    wanted = wanted and trainer.processes.leading
+    with bar(trainer.config.steps, trainer.step, wanted=wanted, what="train") as advance:
+
+        def report(step: int, numbers: Losses) -> None:
+            loss = f"loss {numbers['total']:.4f}" if "total" in numbers else "step skipped"
+            advance(f"{numbers['images_per_second']:.1f} images/s  {loss}")
+            if trainer.processes.leading and not is_shown(wanted):
+                _tell(trainer, step, numbers)
+
+        yield report
+
+
+def _tell(trainer: Trainer, step: int, numbers: Losses) -> None:
+    config = trainer.config
+    if step == config.steps or (config.log_every and step % config.log_every == 0):
+        text = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
+        log.info("step %s/%s  %s", step, config.steps, text)

@@ -2,6 +2,7 @@
 "use strict";
 
 const $ = (id) => document.getElementById(id);
+const element = (tag, ...inside) => { const made = document.createElement(tag); made.append(...inside); return made; };
 const canvas = $("canvas"), pen = canvas.getContext("2d"), layer = new OffscreenCanvas(1, 1), layerPen = layer.getContext("2d");
 
 const state = {
@@ -139,13 +140,12 @@ function openFile(file) {
   return open({ name: file.name }, file, `Opening ${file.name}`);
 }
 
+const openFirst = ({ files }) => { if (files.length) attempt(() => openFile(files[0])); };
 const openListed = (number) => open({ number }, undefined, `Opening ${start.photos[number]}`);
 const mayLeave = () => !state.unsaved || confirm("The result is not saved. Open another photo all the same?");
 
 async function load(number) {
-  if (state.pictures.has(number)) return;
-  const image = await decoded(at(number, "picture"));
-  state.pictures.set(number, image);
+  if (!state.pictures.has(number)) state.pictures.set(number, await decoded(at(number, "picture")));
 }
 
 async function decoded(address) {
@@ -489,20 +489,14 @@ async function findFaces() {
 function listFaces() {
   const faces = (state.photo && state.faces.get(shownNumber())) ?? [], searched = state.photo && state.faces.has(shownNumber());
   $("none-found").hidden = !searched || faces.length > 0;
-  const button = (face, index, words) => {
-    const made = document.createElement("button");
-    made.append(words);
+  const button = (index, words) => {
+    const made = element("button", words);
     made.addEventListener("click", () => attempt(() => turn(index + 1)));
     return made;
   };
-  $("found").replaceChildren(...faces.map((face, index) => {
-    const item = document.createElement("li");
-    item.append(button(face, index, `${index + 1}: ${face.pose || "pose not known"}`));
-    return item;
-  }));
+  $("found").replaceChildren(...faces.map((face, index) => element("li", button(index, `${index + 1}: ${face.pose || "pose not known"}`))));
   $("outlines").replaceChildren(...faces.map((face, index) => {
-    const label = document.createElement("span"), made = button(face, index, label);
-    label.textContent = `${index + 1}`;
+    const made = button(index, element("span", `${index + 1}`));
     made.title = face.pose;
     made.setAttribute("aria-label", `Face ${index + 1}, ${face.pose || "pose not known"}: turn it to the front`);
     return made;
@@ -551,11 +545,10 @@ function show(made) {
   const warps = { warped: "moved pixels", holes: "what was hidden, in white", flow: "where pixels move: colour is the direction" };
   $("warp-pictures").hidden = !made.warps?.length;
   $("warp-pictures").replaceChildren(...(made.warps ?? []).map((name) => {
-    const figure = document.createElement("figure"), image = new Image(), words = document.createElement("figcaption");
+    const image = new Image();
     image.src = at(made.number, `warps/${name}`);
-    image.alt = words.textContent = warps[name];
-    figure.append(image, words);
-    return figure;
+    image.alt = warps[name];
+    return element("figure", image, element("figcaption", warps[name]));
   }));
   $("masks-field").hidden = $("download-mask").hidden = !made.masked;
   $("download-mask").href = at(made.number, "mask");
@@ -566,16 +559,10 @@ function show(made) {
 }
 
 function tellLines(made) {
-  const words = made.lines.map((line) => line.split(" ").flatMap((word) => [" ", wrapped(word)]).slice(1)); // broken between words
+  const words = made.lines.map((line) => line.split(" ").flatMap((word) => [" ", element("span", word)]).slice(1)); // broken between words
   $("lines").replaceChildren(...words.flatMap((line) => ["\n", ...line]).slice(1));
   const name = encodeURIComponent($("name").value), metadata = $("strip").checked ? "?metadata=strip" : "";
   $("download").href = at(made.number, `file/${name}${metadata}`);
-}
-
-function wrapped(word) {
-  const made = document.createElement("span");
-  made.textContent = word;
-  return made;
 }
 
 async function renamed() {
@@ -652,13 +639,9 @@ addEventListener("dragleave", (event) => { if (!event.relatedTarget) $("view").c
 addEventListener("drop", (event) => {
   event.preventDefault();
   $("view").classList.remove("over");
-  const [file] = event.dataTransfer.files;
-  if (file) attempt(() => openFile(file));
+  openFirst(event.dataTransfer);
 });
-addEventListener("paste", (event) => {
-  const [file] = event.clipboardData.files;
-  if (file) attempt(() => openFile(file));
-});
+addEventListener("paste", (event) => openFirst(event.clipboardData));
 
 const KEYS = {
   "[": () => resize(0.85), "]": () => resize(1.18),

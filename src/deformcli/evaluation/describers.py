@@ -47,17 +47,13 @@ class Identities:
 
     def __call__(self, image: Tensor, batch: Batch, method: str) -> dict[str, Tensor]:
         if method == TARGET:
-            return {self.name: self._of_true(image)}
+            known = once(image, self.true, lambda some: self.identifier(some, np.stack(self._true_points(some))))
+            return {self.name: torch.stack(known)}
         points = self._true_points(batch[TARGET])
         if method == COPY:
             own = self._find(image)
             points = [true if found is None else found for true, found in zip(points, own, strict=True)]
         return {self.name: self.identifier(image, np.stack(points))}
-
-    def _of_true(self, image: Tensor) -> Tensor:
-        return torch.stack(
-            once(image, self.true, lambda some: self.identifier(some, np.stack(self._true_points(some))))
-        )
 
     def _true_points(self, image: Tensor) -> list[np.ndarray]:
         usual = crop_points(*image.shape[2:])

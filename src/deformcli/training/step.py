@@ -105,7 +105,8 @@ class TrainingStep:
         norms = []
         for optimizer, clip in ((self.generator_optimizer, self.config.clip), (self.discriminator_optimizer, 0.0)):
             self.scaler.unscale_(optimizer)
-            norms.append(nn.utils.clip_grad_norm_(_parameters(optimizer), clip or math.inf))
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            norms.append(nn.utils.clip_grad_norm_(parameters, clip or math.inf))
         values = torch.stack([*terms.values(), *norms]).tolist()  # the one wait for the device in a step
         return dict(zip(terms, values[: len(terms)], strict=True)), values[len(terms) :]
 
@@ -231,10 +232,6 @@ def frozen(module: nn.Module) -> Iterator[None]:
 def _adam(network: nn.Module, rate: float) -> torch.optim.Adam:
     fused = all(p.device.type in ("cpu", "cuda") for p in network.parameters())
     return torch.optim.Adam([{"params": list(network.parameters())}], rate, (0.5, 0.999), fused=fused)
-
-
-def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def _items(batch: Batch, first: int, count: int) -> Batch:

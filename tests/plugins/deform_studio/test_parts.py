@@ -8,8 +8,7 @@ import pytest
 pytest.importorskip("starlette", reason="needs the extra studio")
 
 from deform_studio.security import Guard, is_local
-from deform_studio.session import Session, Step
-from deform_studio.strokes import mask_of
+from deform_studio.session import Session, Step, mask_of
 from deformcli.images import Picture
 
 
