@@ -31,6 +31,12 @@ def test_a_pattern_is_continued(checks):
     assert (field[known] == NONE).all()
 
 
+def test_a_guess_without_texture_takes_none_away(checks):
+    image, known = checks
+    filled, _ = patch_fill(image, known, guess=np.full_like(image, 125))
+    assert np.abs(filled[~known].astype(int) - image[~known]).mean() < 12
+
+
 def test_hidden_pixels_threads_and_the_seed(checks):
     image, known = checks
     spoilt = np.where(known[..., None], image, 255 - image).astype(np.uint8)
