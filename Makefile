@@ -59,18 +59,22 @@ cuda: .venv/tested
 fuzz: .venv/tested
 	$(BIN)/pytest -m slow tests/batch/test_fuzz.py --durations 2
 
-# make weights PHOTOS=DIR ASSETS=DIR IDENTITY=FILE    the bundled weights anew, from raw data: docs/training.md
+# make weights PHOTOS=DIR ASSETS=DIR IDENTITY=FILE PERCEPTUAL=FILE    the bundled weights anew: docs/training.md
 PHOTOS ?= photos
 ASSETS ?= makehuman
 IDENTITY ?= mobilefacenet.pth
+PERCEPTUAL ?= vgg19_cd16x.pth
+VIEWS ?= views:$(PHOTOS)/london-views?frontal=$(PHOTOS)/london&share=0.44
+EVERYDAY ?= fairface:$(PHOTOS)/fairface?share=0.25
 WORK ?= runs/weights
 HEADS ?= --identities 2100 --views 8
 TURNS ?= --views 36
 FRONTALIZE ?=
+FINETUNE ?=
 INPAINT ?=
 
-weights: $(WORK)/frontalize/weights.safetensors $(WORK)/inpaint/weights.safetensors
-	cp $(WORK)/frontalize/weights.safetensors $(WORK)/frontalize-128.safetensors
+weights: $(WORK)/finetune/weights.safetensors $(WORK)/inpaint/weights.safetensors
+	cp $(WORK)/finetune/weights.safetensors $(WORK)/frontalize-128.safetensors
 	cp $(WORK)/inpaint/weights.safetensors $(WORK)/inpaint-128.safetensors
 	$(BIN)/deform evaluate frontalize --data rotated:$(PHOTOS)/portraits --weights $(WORK)/frontalize-128.safetensors \
 		--baseline copy --baseline mirror --identity mobilefacenet=$(WORK)/mobilefacenet.safetensors --html $(WORK)/frontalize.html
@@ -82,15 +86,22 @@ $(WORK)/heads/index.jsonl:
 $(WORK)/portraits/index.jsonl $(WORK)/london/index.jsonl:
 	$(BIN)/deform synthesize photos --data $(PHOTOS)/$(notdir $(@D)) --out $(@D) --yaw 90 $(TURNS)
 
-$(WORK)/mobilefacenet.safetensors:
+$(WORK)/mobilefacenet.safetensors: $(IDENTITY)
+$(WORK)/vgg19.safetensors: $(PERCEPTUAL)
+$(WORK)/mobilefacenet.safetensors $(WORK)/vgg19.safetensors:
 	@mkdir -p $(@D)
-	$(BIN)/deform weights convert $(IDENTITY) -o $@
+	$(BIN)/deform weights convert $< -o $@
 
 $(WORK)/frontalize/weights.safetensors: $(WORK)/heads/index.jsonl $(WORK)/portraits/index.jsonl $(WORK)/london/index.jsonl \
 		$(WORK)/mobilefacenet.safetensors
 	$(BIN)/deform train frontalize --data "rendered:$(WORK)/portraits?share=0.6" --data "rendered:$(WORK)/london?share=0.2" \
 		--data "rendered:$(WORK)/heads?share=0.2" --set identity_weights=$(WORK)/mobilefacenet.safetensors \
 		--out $(@D) --resume auto $(FRONTALIZE)
+
+$(WORK)/finetune/weights.safetensors: $(WORK)/frontalize/weights.safetensors $(WORK)/mobilefacenet.safetensors $(WORK)/vgg19.safetensors
+	$(BIN)/deform train frontalize --preset finetune --init-from $< --data "$(VIEWS)" --data "$(EVERYDAY)" \
+		--data "rotated:$(PHOTOS)/portraits?share=0.31" --set identity_weights=$(WORK)/mobilefacenet.safetensors \
+		--set perceptual_weights=$(WORK)/vgg19.safetensors --out $(@D) --resume auto $(FINETUNE)
 
 $(WORK)/inpaint/weights.safetensors: $(WORK)/heads/index.jsonl
 	$(BIN)/deform train inpaint --data "folder:$(PHOTOS)/portraits?share=0.4" --data "folder:$(PHOTOS)/london?share=0.15" \

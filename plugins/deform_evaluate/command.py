@@ -21,7 +21,9 @@ Weights = Annotated[
 ]
 Baseline = Annotated[
     list[str] | None,
-    typer.Option(help="copy, mirror, telea, navier-stokes, biharmonic or mean; may repeat. Default: the task's."),
+    typer.Option(
+        help="copy, mirror, telea, navier-stokes, biharmonic, mean, patchmatch or shift-map; may repeat. Default: the task's."
+    ),
 ]
 Gallery = Annotated[
     list[str] | None,

@@ -72,8 +72,15 @@ BEST = FrontalizeConfig(
     ),
     flow_warmup=1_500,
 )  # fmt: skip
+FINETUNE = replace(
+    BEST,
+    training=replace(BEST.training, steps=4_300, start_size=0, grow_at=0, generator_lr=4e-4, adversarial_from=4_300),
+    losses=replace(BEST.losses, perceptual=0.5, background=0.4),
+    flow_warmup=0,
+)
 PRESETS: Mapping[str, FrontalizeConfig] = {
     "best": BEST,
+    "finetune": FINETUNE,  # from trained weights on, with real pairs
     "fw-gap": THESIS,
     "fw": WITHOUT_GAP,
     "bkwd": replace(WITHOUT_GAP, generator=GeneratorConfig(sampler="backward")),
