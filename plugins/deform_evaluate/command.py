@@ -22,7 +22,8 @@ Weights = Annotated[
 Baseline = Annotated[
     list[str] | None,
     typer.Option(
-        help="copy, mirror, telea, navier-stokes, biharmonic, mean, patchmatch or shift-map; may repeat. Default: the task's."
+        help="copy, mirror, mean, telea, navier-stokes, biharmonic, patchmatch or shift-map; may repeat. "
+        "Default: the task's."
     ),
 ]
 Gallery = Annotated[
