@@ -86,11 +86,11 @@ $(WORK)/heads/index.jsonl:
 $(WORK)/portraits/index.jsonl $(WORK)/london/index.jsonl:
 	$(BIN)/deform synthesize photos --data $(PHOTOS)/$(notdir $(@D)) --out $(@D) --yaw 90 $(TURNS)
 
-$(WORK)/mobilefacenet.safetensors: $(IDENTITY)
-$(WORK)/vgg19.safetensors: $(PERCEPTUAL)
+$(WORK)/mobilefacenet.safetensors: PICKLE = $(IDENTITY)
+$(WORK)/vgg19.safetensors: PICKLE = $(PERCEPTUAL)
 $(WORK)/mobilefacenet.safetensors $(WORK)/vgg19.safetensors:
 	@mkdir -p $(@D)
-	$(BIN)/deform weights convert $< -o $@
+	$(BIN)/deform weights convert $(PICKLE) -o $@
 
 $(WORK)/frontalize/weights.safetensors: $(WORK)/heads/index.jsonl $(WORK)/portraits/index.jsonl $(WORK)/london/index.jsonl \
 		$(WORK)/mobilefacenet.safetensors

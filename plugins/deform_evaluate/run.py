@@ -102,7 +102,7 @@ def _write(path: Path, text: str) -> None:
 
 def _shown(batches: Iterable[Batch], progress: bool) -> Iterator[Batch]:
     """The batches, with a bar on stderr if that is a terminal."""
-    with bar(len(batches), wanted=progress, what="measuring") as advance:  # type: ignore[arg-type]
+    with bar(len(batches), wanted=progress) as advance:  # type: ignore[arg-type]
         for batch in batches:
             yield batch
             advance()

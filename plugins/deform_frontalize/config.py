@@ -74,8 +74,8 @@ BEST = FrontalizeConfig(
 )  # fmt: skip
 FINETUNE = replace(
     BEST,
-    training=replace(BEST.training, steps=4_300, start_size=0, grow_at=0, generator_lr=4e-4, adversarial_from=4_300),
-    losses=replace(BEST.losses, perceptual=0.5, background=0.4),
+    training=replace(BEST.training, steps=4_300, start_size=0, grow_at=0, generator_lr=4e-4),
+    losses=replace(BEST.losses, adversarial=0.0, gap=0.0, perceptual=0.5, background=0.4),
     flow_warmup=0,
 )
 PRESETS: Mapping[str, FrontalizeConfig] = {

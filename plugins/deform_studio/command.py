@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-import webbrowser
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -16,6 +13,8 @@ from deformcli.errors import UsageError, debugging
 from .options import FileOptions, NetworkOptions, ServerOptions
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from .files import Files
     from .security import Guard
 
@@ -38,8 +37,11 @@ def studio(files: FileOptions, network: NetworkOptions, server: ServerOptions) -
         _serve(named, network, guard, opened, address if server.browser else None)
 
 
-def _serve(files: Files, options: NetworkOptions, guard: Guard, opened: socket.socket, browse: str | None) -> None:
+def _serve(files: Files, options: NetworkOptions, guard: Guard, opened: socket, browse: str | None) -> None:
     """Answer at the socket until Ctrl-C; show the address `browse` in a browser."""
+    import threading
+    import webbrowser
+
     import uvicorn
 
     from deformcli.images import pillow_limits

@@ -69,7 +69,7 @@ def produce(config: SetConfig, people: Sequence[str], make: Make, workers: int, 
     unreadable: list[Unreadable] = []
     with writing(config.out, "free some space, or name another folder with --out, and run it again"):
         try:
-            with bar(len(people), len(people) - len(missing), wanted=progress, what="people") as advance:
+            with bar(len(people), len(people) - len(missing), wanted=progress) as advance:
                 for failed in _work(config, missing, make, workers):
                     unreadable += [failed] if failed else []
                     advance()

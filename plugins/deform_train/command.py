@@ -189,7 +189,7 @@ def _measured(recipe: Recipe, data: list[str]) -> list[str]:
 def progress(trainer: Trainer, wanted: bool) -> Iterator[Callable[[int, Losses], None]]:
     """A bar with pace and loss on a terminal, a line now and then elsewhere; nothing from processes that follow."""
     wanted = wanted and trainer.processes.leading
-    with bar(trainer.config.steps, trainer.step, wanted=wanted, what="train") as advance:
+    with bar(trainer.config.steps, trainer.step, wanted=wanted) as advance:
 
         def report(step: int, numbers: Losses) -> None:
             loss = f"loss {numbers['total']:.4f}" if "total" in numbers else "step skipped"

@@ -44,7 +44,7 @@ def check(specs: Specs, sheet: Sheet = None, as_json: Json = False, no_progress:
     sources = [opened for spec in located(specs) for opened in _splits(spec)]
     summaries = []
     for split, source in sources:
-        with runtime.bar(len(pictures_of(source)), wanted=not no_progress, what=source.spec) as advance:
+        with runtime.bar(len(pictures_of(source)), wanted=not no_progress) as advance:
             summaries.append(summarize(source, split, advance))
     brief = [{**asdict(one), "identities": len(one.identities)} for one in summaries]  # how many people, not who
     show(brief, (line for summary in summaries for line in _lines(summary)), as_json)
@@ -87,7 +87,7 @@ def mesh(
         )
         found = find_meshes(photos, missing, find_detector(detector, str(device)), finder)
         try:
-            with runtime.bar(len(names), len(rows), wanted=not no_progress, what="meshes") as advance:
+            with runtime.bar(len(names), len(rows), wanted=not no_progress) as advance:
                 for count, (name, row) in enumerate(found, 1):
                     (failed if isinstance(row, DeformError) else rows)[name] = row  # type: ignore[index,assignment]
                     if count % SAVED_EVERY == 0:

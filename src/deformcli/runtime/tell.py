@@ -50,7 +50,7 @@ def is_shown(wanted: bool) -> bool:
 
 
 @contextmanager
-def bar(total: int, done: int = 0, *, wanted: bool, what: str = "") -> Iterator[Callable[..., object]]:
+def bar(total: int, done: int = 0, *, wanted: bool) -> Iterator[Callable[..., object]]:
     """A bar on stderr, if `is_shown`; what is yielded moves it by one, and `words` stand behind it from then on."""
     if not is_shown(wanted):
         yield lambda words="": None
@@ -60,5 +60,5 @@ def bar(total: int, done: int = 0, *, wanted: bool, what: str = "") -> Iterator[
 
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[words]}"))
     with Progress(*columns, console=Console(stderr=True)) as shown:
-        task = shown.add_task(what, total=total, completed=done, words="")
+        task = shown.add_task("", total=total, completed=done, words="")
         yield lambda words="": shown.update(task, advance=1, words=words)
