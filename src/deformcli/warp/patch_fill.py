@@ -21,7 +21,6 @@ SMALLEST = 24  # pixels, the shorter side of the coarsest level at least
 SHALLOW = 6  # pixels from the rim to the middle of the holes at the coarsest level
 STARTS = 3  # of the coarsest levels serve as starts: textures come best from the coarsest, objects from finer ones
 TRIES = 2  # from each start; the one whose patches are most alike is refined
-DOUBT = 1.05  # so much more alike must be what began with the guess: its blur tells less of texture than of colours
 TRUST = 1.3  # a patch counts so much less with each pixel from the known ones
 ROUNDS = 3  # of search and vote at the finest level, two more at each coarser one
 LIVELY = 3.0  # weight of the mean gradient beside the colours, by which patches are compared
@@ -74,7 +73,7 @@ def patch_fill(
     ]
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         tries = list(pool.map(lambda made: _State(levels, *made).refine(trial, threads=1), starts))
-    best = min(tries, key=lambda state: state.unlikeness * (DOUBT if state.guessed else 1)).refine(0)
+    best = min(tries, key=lambda state: state.unlikeness).refine(0)
     return best.filled[..., :3], best.picked
 
 
@@ -83,7 +82,6 @@ class _State:
 
     def __init__(self, levels: list[Level], start: int, seed: int, guess: Picture | None) -> None:
         self.levels, self.depth, self.seed = levels, start + 1, seed
-        self.guessed = guess is not None
         self.weight: Weight = np.ones(levels[start].known.shape, np.float32)
         if guess is None:
             self.filled, self.field = _peeled(levels[start], seed)
